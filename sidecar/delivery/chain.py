@@ -1,0 +1,128 @@
+"""The chain: its providers in order, each asked at its gate, until one has taken the message."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from sidecar.delivery.attempt import attempt
+from sidecar.delivery.breaker import Permit
+from sidecar.delivery.clock import Clock
+from sidecar.delivery.link import Link, Room, skipped
+from sidecar.delivery.model import Attempt, Message, SkipReason
+from sidecar.delivery.policy import ChainPolicy, Panic
+
+RESERVE = 0.25
+"""Seconds of the delivery's deadline that no attempt may use up: the answer needs them."""
+LEAST_TIME = 0.5
+"""An attempt is not started with fewer seconds left than this."""
+PANIC_INTERVAL = 1.0
+"""Seconds between two panic probes of one chain."""
+
+
+class Journal(Protocol):
+    """Where the chain writes ahead: the delivery log, as one delivery sees it."""
+
+    async def sending(self, link: Link, so_far: Sequence[Attempt]) -> bool:
+        """Record durably that `link` is about to be called, after the attempts `so_far`.
+
+        False where it cannot be recorded: the call is then not made.
+        """
+
+
+class Chain:
+    """The ordered providers of one channel."""
+
+    def __init__(
+        self, channel: str, links: Sequence[Link], policy: ChainPolicy, room: Room, clock: Clock
+    ) -> None:
+        self.channel = channel
+        self.links = tuple(links)
+        self.policy = policy
+        self.room = room
+        self.clock = clock
+        self._next_panic = float("-inf")
+
+    async def deliver(
+        self, message: Message, deadline: float, journal: Journal
+    ) -> tuple[Attempt, ...]:
+        """Walk the chain until its policy ends the walk; every provider asked leaves an attempt.
+
+        `deadline` is on the monotonic clock. Raises nothing that a provider does.
+        """
+        attempts: list[Attempt] = []
+        patience = self.room.limits.queue_wait
+        for link in self.links:
+            asked_at = self.clock.monotonic()
+            leave = await self._ask(link, deadline, patience)
+            patience -= self.clock.monotonic() - asked_at
+            if isinstance(leave, SkipReason):
+                attempts.append(skipped(link, leave))
+                continue
+            attempts.append(await self._call(link, leave, message, deadline, journal, attempts))
+            if not self.policy.goes_on(attempts):
+                return tuple(attempts)
+        probe = await self._panic_probe(attempts, deadline)
+        if probe is not None:
+            link, leave = probe
+            attempts.append(await self._call(link, leave, message, deadline, journal, attempts))
+        return tuple(attempts)
+
+    def retry_after(self) -> float | None:
+        """Seconds until the first gate opens; None where no gate will without a person."""
+        waits = [wait for link in self.links if (wait := link.opens_in()) is not None]
+        return min(waits, default=None)
+
+    async def _ask(self, link: Link, deadline: float, patience: float) -> Permit | SkipReason:
+        """Every gate of one link: its own, then time, then a place among the sends in flight."""
+        shut = link.would_skip() or self._no_time(deadline)
+        if shut is not None:
+            return shut
+        if not await self.room.enter(link, min(patience, self._left(deadline) - LEAST_TIME)):
+            return SkipReason.BUSY
+        leave = self._no_time(deadline) or link.ask()  # asked after the wait: no permit waits idly
+        if isinstance(leave, SkipReason):
+            self.room.leave(link)
+        return leave
+
+    async def _call(
+        self,
+        link: Link,
+        leave: Permit,
+        message: Message,
+        deadline: float,
+        journal: Journal,
+        so_far: Sequence[Attempt],
+    ) -> Attempt:
+        """Write ahead, then call; the place and the permit are given back whatever happens."""
+        try:
+            if await journal.sending(link, tuple(so_far)):
+                timeout = min(link.timeout, self._left(deadline) - RESERVE)
+                return await attempt(link, leave, message, timeout)
+            return skipped(link, SkipReason.LOG_UNAVAILABLE)
+        finally:
+            link.breaker.cancel(leave)  # counts as nothing after a result was told
+            self.room.leave(link)
+
+    async def _panic_probe(
+        self, attempts: Sequence[Attempt], deadline: float
+    ) -> tuple[Link, Permit] | None:
+        """One call through the circuit nearest to half-open, where open circuits are all there is."""
+        now = self.clock.monotonic()
+        circuits = any(a.reason == SkipReason.CIRCUIT_OPEN for a in attempts)
+        if self.policy.panic is Panic.OFF or any(a.tried for a in attempts) or not circuits:
+            return None
+        if now < self._next_panic or self._no_time(deadline):
+            return None
+        for link in sorted(self.links, key=lambda one: one.opens_in() or 0.0):
+            leave = link.ask_in_panic()
+            if leave is not None and await self.room.enter(link, 0.0):
+                self._next_panic = now + PANIC_INTERVAL
+                return link, leave
+        return None
+
+    def _no_time(self, deadline: float) -> SkipReason | None:
+        return SkipReason.DEADLINE if self._left(deadline) < LEAST_TIME else None
+
+    def _left(self, deadline: float) -> float:
+        return deadline - self.clock.monotonic()

@@ -1,0 +1,108 @@
+"""What a provider's `send` may raise: one class per outcome, and nothing else is needed.
+
+DeliveryError
+├── Rejected        the message or the recipient is at fault; no other provider would do better
+├── Refused         this provider will not, another may
+├── Throttled       our rate or quota at this provider is used up
+├── Unavailable     it surely did not take the message
+├── Unknown         it may have taken the message
+├── Misconfigured   credentials, sender or account are at fault
+└── LocalFault      we are at fault: no descriptor, no connection slot, no time
+
+`ConfigError` and `PluginNotFound` belong to start and reload and stand outside the tree.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from sidecar.delivery.model import Outcome
+
+REASON_LIMIT = 200
+CODE_LIMIT = 64
+
+
+class DeliveryError(Exception):
+    """An attempt did not end in a receipt. Raise a subclass.
+
+    `reason` is a sentence of your own words: vendors' texts may carry the recipient or the code, so
+    never pass them on. `code` is the provider's own error code (`21610`, `MessageRejected`,
+    `550 5.1.1`), cut to 64 printable characters.
+    """
+
+    outcome: ClassVar[Outcome]
+
+    def __init__(self, reason: str, *, code: str | int | None = None) -> None:
+        self.reason = reason[:REASON_LIMIT]
+        self.code = _printable(code)
+        super().__init__(self.reason)
+
+
+class Rejected(DeliveryError):
+    """The message or the recipient is at fault: no such number, malformed address, text too long.
+
+    `final=True` forbids failover even where the chain says `on_rejected: failover`: use it where
+    the recipient withdrew consent.
+    """
+
+    outcome = Outcome.REJECTED
+
+    def __init__(self, reason: str, *, code: str | int | None = None, final: bool = False) -> None:
+        super().__init__(reason, code=code)
+        self.final = final
+
+
+class Refused(DeliveryError):
+    """This provider will not take it, another may: region not enabled, opted out here, filtered here."""
+
+    outcome = Outcome.REFUSED
+
+
+class Throttled(DeliveryError):
+    """Our rate or quota here is used up. `retry_after` in seconds; None where the provider gave none."""
+
+    outcome = Outcome.THROTTLED
+
+    def __init__(
+        self, reason: str, *, code: str | int | None = None, retry_after: float | None = None
+    ) -> None:
+        super().__init__(reason, code=code)
+        self.retry_after = retry_after
+
+
+class Unavailable(DeliveryError):
+    """It surely did not take the message: refused connection, DNS, TLS, connect timeout, 5xx, 3xx."""
+
+    outcome = Outcome.UNAVAILABLE
+
+
+class Unknown(DeliveryError):
+    """It may have taken the message: read timeout, reset after the request left, unreadable 2xx."""
+
+    outcome = Outcome.UNKNOWN
+
+
+class Misconfigured(DeliveryError):
+    """Credentials, sender or account are at fault; nothing here works until a person mends it."""
+
+    outcome = Outcome.MISCONFIGURED
+
+
+class LocalFault(DeliveryError):
+    """A fault of our own, before anything left: no free descriptor or slot. No breaker hears of it."""
+
+    outcome = Outcome.LOCAL
+
+
+class ConfigError(Exception):
+    """The configuration cannot be used; the text says where, what and how to mend it."""
+
+
+class PluginNotFound(ConfigError):
+    """No installed distribution offers a kind that the configuration names."""
+
+
+def _printable(code: str | int | None) -> str | None:
+    if code is None:
+        return None
+    return "".join(c for c in str(code) if c.isascii() and c.isprintable())[:CODE_LIMIT] or None

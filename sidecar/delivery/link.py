@@ -1,0 +1,177 @@
+"""One link of a chain: a provider with its gates - enabled, throttled, circuit, room."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sidecar.delivery.breaker import Breaker, Permit, State
+from sidecar.delivery.clock import Clock
+from sidecar.delivery.model import Attempt, Outcome, SkipReason
+from sidecar.delivery.policy import throttle_seconds
+from sidecar.delivery.provider import Provider
+
+LEASE_MARGIN = 1.0
+"""Seconds a half-open trial may outlive its attempt's timeout before another may start."""
+
+
+class Link:
+    """A provider as every chain that names it sees it; its state is shared between them.
+
+    `provider` is None where the environment lacks what `missing` names: such a link stays visible
+    and is skipped. `timeout` bounds one attempt, in seconds.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        kind: str,
+        provider: Provider[Any] | None,
+        breaker: Breaker,
+        clock: Clock,
+        *,
+        timeout: float = 4.0,
+        enabled: bool = True,
+        missing: Sequence[str] = (),
+    ) -> None:
+        self.name = name
+        self.kind = kind
+        self.provider = provider
+        self.breaker = breaker
+        self.clock = clock
+        self.timeout = timeout
+        self.enabled = enabled
+        self.missing = tuple(missing)
+        self.in_flight = 0
+        self.zombies = 0
+        self.last_error: Attempt | None = None
+        self.last_success_at: float | None = None
+        self._throttled_until = float("-inf")
+
+    def ask(self) -> Permit | SkipReason:
+        """Leave for one call, to be given back through the breaker, or why there is none."""
+        shut = self._shut()
+        if shut is not None:
+            return shut
+        permit = self.breaker.start(self.timeout + LEASE_MARGIN)
+        return permit or self._circuit_reason()
+
+    def ask_in_panic(self) -> Permit | None:
+        """Leave for one call through an open circuit, where no other gate is shut."""
+        return None if self._shut() else self.breaker.start_panic(self.timeout + LEASE_MARGIN)
+
+    def would_skip(self) -> SkipReason | None:
+        """Why the next message would pass this link by; None where it would be tried."""
+        return self._shut() or (None if self.breaker.would_start() else self._circuit_reason())
+
+    def heard(self, attempt: Attempt, retry_after: float | None = None) -> None:
+        """Remember how an attempt ended; `retry_after` in seconds, where it was throttled."""
+        if attempt.outcome is Outcome.ACCEPTED:
+            self.last_success_at = attempt.started_at + attempt.seconds
+        else:
+            self.last_error = attempt
+        if attempt.outcome is Outcome.THROTTLED:
+            self._throttled_until = self.clock.monotonic() + throttle_seconds(retry_after)
+
+    def throttled_for(self) -> float | None:
+        """Seconds until the provider's own rate limit lets us back in; None where it does not hold."""
+        left = self._throttled_until - self.clock.monotonic()
+        return left if left > 0 else None
+
+    def opens_in(self) -> float | None:
+        """Seconds until this link would be tried again; None where only a person can open it."""
+        if self.provider is None or not self.enabled or self.breaker.state is State.ISOLATED:
+            return None
+        return max(self.throttled_for() or 0.0, self.breaker.seconds_to_half_open() or 0.0)
+
+    def _shut(self) -> SkipReason | None:
+        if not self.enabled:
+            return SkipReason.DISABLED
+        if self.provider is None:
+            return SkipReason.NOT_CONFIGURED
+        return SkipReason.THROTTLED if self.throttled_for() else None
+
+    def _circuit_reason(self) -> SkipReason:
+        match self.breaker.state:
+            case State.ISOLATED:
+                return SkipReason.ISOLATED
+            case State.HALF_OPEN:
+                return SkipReason.TRIAL_UNDER_WAY
+            case _:
+                return SkipReason.CIRCUIT_OPEN
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How many sends may be under way; `queue_wait` in seconds."""
+
+    in_flight: int = 256
+    in_flight_per_provider: int = 64
+    queue: int = 256
+    queue_wait: float = 1.0
+
+
+class Room:
+    """The places for attempts in flight, per link and in all, with one short queue before them.
+
+    A send waits here for its own provider only, so a slow provider fills its own places and never
+    those of another channel.
+    """
+
+    def __init__(self, limits: Limits, clock: Clock) -> None:
+        self.limits = limits
+        self.clock = clock
+        self.in_flight = 0
+        self._waiting: deque[tuple[Link, asyncio.Future[None]]] = deque()
+
+    @property
+    def waiting(self) -> int:
+        return len(self._waiting)
+
+    async def enter(self, link: Link, patience: float) -> bool:
+        """Take a place at `link`, waiting at most `patience` seconds; False where there is none."""
+        if self._has_room(link) and not any(other is link for other, _ in self._waiting):
+            self._take(link)
+            return True
+        if patience <= 0 or self.waiting >= self.limits.queue:
+            return False
+        place: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        entry = (link, place)
+        self._waiting.append(entry)
+        try:
+            await self.clock.wait(place, patience)
+        except BaseException:
+            if place.done():  # the place was given in the very moment the waiter was cancelled
+                self.leave(link)
+            raise
+        finally:
+            if not place.done():
+                self._waiting.remove(entry)
+        return place.done()
+
+    def leave(self, link: Link) -> None:
+        """Give a place back; the first one who waits and fits takes it."""
+        link.in_flight -= 1
+        self.in_flight -= 1
+        for entry in list(self._waiting):
+            waiting, place = entry
+            if self._has_room(waiting):
+                self._waiting.remove(entry)
+                self._take(waiting)
+                place.set_result(None)
+
+    def _has_room(self, link: Link) -> bool:
+        limits = self.limits
+        return self.in_flight < limits.in_flight and link.in_flight < limits.in_flight_per_provider
+
+    def _take(self, link: Link) -> None:
+        link.in_flight += 1
+        self.in_flight += 1
+
+
+def skipped(link: Link, reason: SkipReason) -> Attempt:
+    """The record of a provider that was not tried."""
+    return Attempt(link.name, link.kind, Outcome.SKIPPED, link.clock.time(), reason=reason)

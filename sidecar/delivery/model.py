@@ -1,0 +1,164 @@
+"""The values of a delivery, all frozen: what goes down is a message, what comes up is a delivery."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from decimal import Decimal
+from enum import StrEnum
+from types import MappingProxyType
+from typing import Any
+
+NO_EXTRA: Mapping[str, Mapping[str, Any]] = MappingProxyType({})
+
+
+class Outcome(StrEnum):
+    """How one attempt at one provider ended. `policy.RULES` says what follows from each."""
+
+    ACCEPTED = "accepted"
+    REJECTED = "rejected"
+    REFUSED = "refused"
+    THROTTLED = "throttled"
+    UNAVAILABLE = "unavailable"
+    UNKNOWN = "unknown"
+    MISCONFIGURED = "misconfigured"
+    CRASHED = "crashed"
+    LOCAL = "local"
+    SKIPPED = "skipped"
+
+
+class SkipReason(StrEnum):
+    """Why a provider was not tried: the `reason` of a skipped attempt."""
+
+    NOT_CONFIGURED = "not_configured"
+    DISABLED = "disabled"
+    ISOLATED = "isolated"
+    THROTTLED = "throttled"
+    CIRCUIT_OPEN = "circuit_open"
+    TRIAL_UNDER_WAY = "circuit_half_open"
+    DEADLINE = "deadline"
+    BUSY = "busy"
+    LOG_UNAVAILABLE = "log_unavailable"
+
+
+class Status(StrEnum):
+    """How a delivery stands; every value but `PENDING` is terminal."""
+
+    PENDING = "pending"
+    ACCEPTED = "accepted"
+    UNKNOWN = "unknown"
+    REJECTED = "rejected"
+    FAILED = "failed"
+    EXPIRED = "expired"
+    UNAVAILABLE = "unavailable"
+    OVERLOADED = "overloaded"
+
+    @property
+    def surely_not_sent(self) -> bool:
+        """True where no provider can have taken the message, so that it may run again."""
+        return self not in (Status.PENDING, Status.ACCEPTED, Status.UNKNOWN)
+
+
+@dataclass(frozen=True, slots=True)
+class Money:
+    """An amount in one currency (ISO 4217 code). Decimal, never float."""
+
+    amount: Decimal
+    currency: str
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One text to exactly one recipient.
+
+    `to` is E.164 on `sms` and a bare address on `email`. `expires_in` is the life of the code in
+    seconds, counted from the moment the sidecar took the message. `extra` holds settings for one
+    kind of provider, keyed by that kind. The recipient and every text stay out of the repr.
+    """
+
+    id: str
+    channel: str
+    to: str = field(repr=False)
+    text: str = field(repr=False)
+    subject: str | None = field(default=None, repr=False)
+    html: str | None = field(default=None, repr=False)
+    reply_to: str | None = field(default=None, repr=False)
+    purpose: str = "otp"
+    expires_in: float | None = None
+    extra: Mapping[str, Mapping[str, Any]] = field(default=NO_EXTRA, repr=False)
+
+    def extra_for(self, kind: str) -> Mapping[str, Any]:
+        """The settings this message carries for providers of `kind`; empty where it has none."""
+        return self.extra.get(kind, MappingProxyType({}))
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """A provider's word that it took the message (not that it arrived).
+
+    `message_id` is the provider's own. `simulated` is true where nothing left the machine.
+    """
+
+    message_id: str
+    simulated: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Transition:
+    """A change of a circuit breaker's state, told to the observers after the log is written."""
+
+    before: str
+    after: str
+    reason: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """One try at one provider, with exactly one outcome.
+
+    `started_at` is Unix time in seconds, `seconds` the duration. `reason` is a sentence of our own
+    words, never the provider's text, which may carry the recipient; of a skipped attempt it is one
+    of `SkipReason`. `final` marks a rejection that no setting fails over.
+    """
+
+    provider: str
+    kind: str
+    outcome: Outcome
+    started_at: float
+    seconds: float = 0.0
+    reason: str | None = None
+    provider_code: str | None = None
+    provider_message_id: str | None = None
+    simulated: bool = False
+    cost: Money | None = None
+    final: bool = field(default=False, compare=False)
+    transition: Transition | None = field(default=None, compare=False)
+
+    @property
+    def tried(self) -> bool:
+        """Whether the provider was called at all."""
+        return self.outcome is not Outcome.SKIPPED
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """A message plus its attempts, in order. `retry_after` is in seconds, where a retry makes sense."""
+
+    id: str
+    channel: str
+    purpose: str
+    status: Status
+    started_at: float
+    ended_at: float | None = None
+    attempts: tuple[Attempt, ...] = ()
+    recipient: str = ""
+    recipient_hash: str = ""
+    segments: int | None = None
+    reason: str | None = None
+    retry_after: float | None = None
+    replayed: bool = False
+
+    @property
+    def receipt(self) -> Attempt | None:
+        """The attempt that was accepted, if one was."""
+        return next((a for a in self.attempts if a.outcome is Outcome.ACCEPTED), None)

@@ -1,0 +1,104 @@
+"""The contract of a provider: what a plugin implements, and all that the chain knows of it."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from types import MappingProxyType
+from typing import Any, ClassVar, Generic, Self, TypeVar
+
+from sidecar.delivery.model import Message, Receipt
+
+C = TypeVar("C")
+
+
+class AccountState(StrEnum):
+    """What an account check found."""
+
+    READY = "ready"
+    DEGRADED = "degraded"
+    BLOCKED = "blocked"
+
+
+@dataclass(frozen=True, slots=True)
+class AccountReport:
+    """The answer of `Provider.check()`: a state, one sentence to act on, and the facts behind it.
+
+    `facts` holds strings, numbers and booleans that are safe to print: no secret, no recipient.
+    """
+
+    state: AccountState
+    summary: str
+    facts: Mapping[str, str | int | float | bool] = field(
+        default_factory=lambda: MappingProxyType({})
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class InboxItem:
+    """A message that a development provider kept for reading back, its text included."""
+
+    id: str
+    channel: str
+    to: str
+    text: str
+    subject: str | None
+    at: float
+
+
+class Provider(ABC, Generic[C]):
+    """One configured account at one vendor. Subclass it, name it in an entry point, done.
+
+    A provider is built from its settings alone and must not do I/O in its constructor; open
+    connections in `__aenter__`, or lazily in `send`, and close them in `__aexit__`, which gets two
+    seconds.
+    """
+
+    kind: ClassVar[str]
+    """The name in the entry point and in the configuration's `kind:`; lower case."""
+    channels: ClassVar[frozenset[str]]
+    """The channels it can serve: `email`, `sms`, or one of your own."""
+    Config: ClassVar[type[Any]]
+    """The settings model, a subclass of `sidecar.ProviderConfig`."""
+    development_only: ClassVar[bool] = False
+    """True for a provider that must not exist where `environment: production`."""
+
+    def __init__(self, name: str, config: C) -> None:
+        self.name = name
+        self.config = config
+
+    @classmethod
+    def missing(cls, config: C, environ: Mapping[str, str]) -> Sequence[str]:
+        """Names of what the environment lacks for this provider; empty when it can start.
+
+        Called at start, without I/O over a network. Most providers need not override it: an
+        undefined `${VARIABLE}` is found by the configuration itself.
+        """
+        return ()
+
+    @abstractmethod
+    async def send(self, message: Message, *, timeout: float) -> Receipt:
+        """Hand `message` to the vendor; return its receipt or raise a `DeliveryError`.
+
+        `timeout` is the seconds that are left: give it to the connection too. Send once: the chain
+        is the retry. Anything else that is raised counts as a crash of the plugin.
+        """
+
+    async def check(self, *, timeout: float) -> AccountReport | None:
+        """Reach the account without sending; None where there is nothing to reach.
+
+        Raises a `DeliveryError` where the account cannot be reached.
+        """
+        return None
+
+    def inbox(self) -> Sequence[InboxItem] | None:
+        """Messages kept for reading back, newest first; None for a provider that really sends."""
+        return None
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *exc: object) -> None:
+        return None

@@ -1,0 +1,33 @@
+"""The three hooks of a plugin. Hooks register and tell; they never carry a message."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import pluggy
+
+from sidecar.delivery.model import Delivery
+from sidecar.delivery.provider import Provider
+
+PROJECT = "sidecar.providers"
+"""The entry-point group, and the name pluggy's markers are bound to."""
+
+hookspec = pluggy.HookspecMarker(PROJECT)
+hookimpl = pluggy.HookimplMarker(PROJECT)
+
+
+@hookspec
+def register_providers() -> Sequence[type[Provider[Any]]]:
+    """Return the provider classes that this module brings."""
+    return ()
+
+
+@hookspec
+def delivery_ended(delivery: Delivery) -> None:
+    """Told once for every delivery that reached its terminal status, after it was logged."""
+
+
+@hookspec
+def circuit_changed(provider: str, before: str, after: str) -> None:
+    """Told once for every change of a provider's circuit; `provider` is the instance's name."""

@@ -1,0 +1,87 @@
+"""The types that settings are made of: durations, secrets, and the model every provider extends."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Any
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, field_validator
+
+_UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+_DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)?", re.ASCII)
+
+
+def parse_duration(value: Any) -> float:
+    """Seconds from `10s`, `250ms`, `5m`, `24h`, `30d` or a bare number of seconds.
+
+    Raises ValueError for anything else, negative numbers included.
+    """
+    if isinstance(value, bool) or not isinstance(value, int | float | str):
+        raise ValueError("a duration is written like 10s, 250ms, 5m, 24h or 30d")
+    match = _DURATION.fullmatch(str(value).strip())
+    if match is None:
+        raise ValueError("a duration is written like 10s, 250ms, 5m, 24h or 30d")
+    return float(match[1]) * _UNITS[match[2] or "s"]
+
+
+Duration = Annotated[
+    float,
+    BeforeValidator(parse_duration, json_schema_input_type=str | float),
+    Field(description="seconds, or a text such as 10s, 250ms, 5m, 24h, 30d"),
+]
+"""Seconds as a float; written `10s`, `250ms`, `5m`, `24h`, `30d`, or as a bare number of seconds."""
+
+
+class Secret(SecretStr):
+    """A text that prints as `***`; `get_secret_value()` gives it, once, to the wire."""
+
+    def _display(self) -> str:
+        return "***"
+
+
+class Settings(BaseModel):
+    """The base of every settings model: frozen, no unknown keys, no input in an error's text."""
+
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", hide_input_in_errors=True, validate_default=True
+    )
+
+
+class BreakerOverride(Settings):
+    """A provider's or the file's `breaker:` section; see `sidecar.delivery.breaker`."""
+
+    enabled: bool = True
+    failure_threshold: int = Field(5, ge=1)
+    recovery_timeout: Duration = 60.0
+    success_threshold: int = Field(2, ge=1)
+    growth: float = Field(2.0, ge=1.0)
+    max_recovery_timeout: Duration = 300.0
+    jitter: float = Field(0.0, ge=0.0, lt=1.0)
+    failure_rate: float | None = Field(None, gt=0.0, le=1.0)
+    window: Duration = 60.0
+    minimum: int = Field(20, ge=1)
+    slow_call: Duration | None = None
+
+
+class ProviderConfig(Settings):
+    """What every provider takes. A plugin's `Config` extends it with its own keys.
+
+    `optional`: absent variables or credentials leave it out, visibly, and are no error.
+    `allow_private`: its endpoint may be a loopback or private address.
+    """
+
+    kind: str
+    optional: bool = False
+    enabled: bool = True
+    allow_private: bool = False
+    timeout: Duration = Field(4.0, gt=0.0, le=30.0)
+    breaker: BreakerOverride | None = None
+
+    @field_validator("*", mode="after")
+    @classmethod
+    def _no_control_characters(cls, value: Any) -> Any:
+        # A CR in a configured header or secret would end that header on the wire.
+        text = value.get_secret_value() if isinstance(value, SecretStr) else value
+        if isinstance(text, str) and any(ord(c) < 32 or ord(c) == 127 for c in text):
+            raise ValueError("must not contain line breaks or other control characters")
+        return value

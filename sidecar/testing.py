@@ -1,0 +1,306 @@
+"""What a plugin's own tests import: a clock to turn by hand, a scripted provider and HTTP server,
+and the contract that every provider inherits as tests.
+
+    class TestMine(HttpProviderContract):
+        provider_class = Mine
+        settings = {"api_key": "canary-key"}
+        accepted = Answer(200, {}, b'{"id": "m-1"}')
+
+Needs pytest and pytest-asyncio (or pytest-aiohttp) in `auto` mode.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gzip
+import json
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from importlib.metadata import entry_points
+from typing import Any, ClassVar
+
+import pytest
+from pydantic import ValidationError
+
+from sidecar.delivery.errors import DeliveryError, Throttled, Unavailable, Unknown
+from sidecar.delivery.model import Message, Receipt
+from sidecar.delivery.provider import Provider
+from sidecar.hookspecs import PROJECT
+from sidecar.settings import ProviderConfig
+
+
+class ManualClock:
+    """A clock that moves only when told to. Starts at `start` seconds, on both of its faces."""
+
+    def __init__(self, start: float = 1_000.0) -> None:
+        self._now = start
+        self._alarms: list[tuple[float, asyncio.Event]] = []
+
+    def monotonic(self) -> float:
+        return self._now
+
+    def time(self) -> float:
+        return self._now
+
+    def advance(self, seconds: float) -> None:
+        """Move on; every wait whose time has come ends."""
+        self._now += seconds
+        for at, alarm in self._alarms:
+            if at <= self._now:
+                alarm.set()
+
+    @property
+    def waiting(self) -> int:
+        """How many waits are under way."""
+        return len(self._alarms)
+
+    async def wait(self, future: asyncio.Future[Any], seconds: float) -> bool:
+        alarm = asyncio.Event()
+        entry = (self._now + seconds, alarm)
+        self._alarms.append(entry)
+        ringing = asyncio.ensure_future(alarm.wait())
+        try:
+            await asyncio.wait({future, ringing}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            self._alarms.remove(entry)
+            ringing.cancel()
+        return future.done()
+
+
+Step = Receipt | BaseException | Callable[[Message], Any]
+
+
+class ScriptedProvider(Provider[ProviderConfig]):
+    """Does what its script says, one step a call: return, raise, or call (and await) a function.
+
+    When the script has run out it accepts. `sent` holds the messages it was given.
+    """
+
+    kind = "scripted"
+    channels = frozenset({"email", "sms"})
+    Config = ProviderConfig
+
+    def __init__(self, name: str = "scripted", script: Sequence[Step] = ()) -> None:
+        super().__init__(name, ProviderConfig(kind=self.kind))
+        self.script = list(script)
+        self.sent: list[Message] = []
+
+    async def send(self, message: Message, *, timeout: float) -> Receipt:
+        self.sent.append(message)
+        if not self.script:
+            return Receipt(f"{self.name}-{len(self.sent)}")
+        step = self.script.pop(0)
+        if isinstance(step, BaseException):
+            raise step
+        if isinstance(step, Receipt):
+            return step
+        answer = step(message)
+        return await answer if asyncio.iscoroutine(answer) else answer  # type: ignore[no-any-return]  # rubbish is the point
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a `StubServer` says to one request; `fault` breaks the protocol instead.
+
+    Faults: `silence` (never answers), `eof` (closes after the request), `truncate` (closes in
+    the middle of the body), `endless` (a body without end).
+    """
+
+    status: int = 200
+    headers: Mapping[str, str] = field(default_factory=dict)
+    body: bytes = b""
+    fault: str | None = None
+
+
+@dataclass(frozen=True)
+class Request:
+    """A request that a `StubServer` received; header names are lower case."""
+
+    method: str
+    path: str
+    headers: Mapping[str, str]
+    body: bytes
+
+
+class StubServer:
+    """A scripted HTTP/1.1 server on a free loopback port. Says the last answer again and again."""
+
+    def __init__(self, *answers: Answer) -> None:
+        self.answers = list(answers)
+        self.requests: list[Request] = []
+        self.url = ""
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            while await self._exchange(reader, writer):
+                pass
+        except (ConnectionError, asyncio.IncompleteReadError):
+            pass
+        finally:
+            writer.close()
+
+    async def _exchange(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
+        head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").split("\r\n")
+        method, path, _ = head[0].split(" ", 2)
+        headers = {k.lower(): v.strip() for k, _, v in (line.partition(":") for line in head[1:])}
+        body = await reader.readexactly(int(headers.get("content-length", 0)))
+        self.requests.append(Request(method, path, headers, body))
+        answer = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
+        match answer.fault:
+            case "eof":
+                return False
+            case "silence":
+                await reader.read()
+                return False
+        length = len(answer.body) + (1 if answer.fault == "truncate" else 0)
+        framing = "" if answer.fault == "endless" else f"Content-Length: {length}\r\n"
+        lines = "".join(f"{k}: {v}\r\n" for k, v in answer.headers.items())
+        writer.write(f"HTTP/1.1 {answer.status} X\r\n{lines}{framing}\r\n".encode() + answer.body)
+        while answer.fault == "endless":
+            writer.write(b"x" * 65536)
+            await writer.drain()
+        await writer.drain()
+        return answer.fault is None
+
+
+@asynccontextmanager
+async def stub_server(*answers: Answer) -> AsyncIterator[StubServer]:
+    """A running `StubServer`; its address is in `url`."""
+    stub = StubServer(*answers)
+    server = await asyncio.start_server(stub.serve, "127.0.0.1", 0)
+    stub.url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    try:
+        yield stub
+    finally:
+        server.close()
+
+
+class ProviderContract:
+    """What every provider keeps. Set `provider_class` and `settings`, and inherit."""
+
+    provider_class: ClassVar[type[Provider[Any]]]
+    settings: ClassVar[Mapping[str, Any]] = {}
+    secrets: ClassVar[Sequence[str]] = ()
+    """The secret values among `settings`: they must never print."""
+
+    def make(self, **changes: Any) -> Provider[Any]:
+        """An instance named `under-test`, with `settings` and these changes."""
+        chosen = {"kind": self.provider_class.kind, **self.settings, **changes}
+        config = self.provider_class.Config.model_validate(chosen)
+        return self.provider_class("under-test", config)
+
+    def message(self, **changes: Any) -> Message:
+        """A message for the provider's (alphabetically) first channel."""
+        channel = min(self.provider_class.channels)
+        chosen = {
+            "id": "m-1",
+            "channel": channel,
+            "to": "ada@example.com" if channel == "email" else "+14155552671",
+            "text": "Your code is 482913",
+            "subject": "Your code" if channel == "email" else None,
+            "expires_in": 300.0,
+        }
+        return Message(**{**chosen, **changes})
+
+    def test_the_entry_point_named_like_the_kind_brings_the_class(self) -> None:
+        (found,) = entry_points(group=PROJECT, name=self.provider_class.kind)
+        assert self.provider_class in found.load().register_providers()
+
+    def test_settings_refuse_an_unknown_key(self) -> None:
+        with pytest.raises(ValidationError):
+            self.make(no_such_setting=1)
+
+    def test_settings_are_frozen(self) -> None:
+        provider = self.make()
+        with pytest.raises(ValidationError):
+            provider.config.timeout = 1.0
+
+    def test_secrets_do_not_print(self) -> None:
+        provider = self.make()
+        printed = f"{provider!r} {provider.config!r} {provider.config} {vars(provider)!r}"
+        assert not [secret for secret in self.secrets if secret in printed]
+
+    async def test_it_can_be_closed_unused_and_twice(self) -> None:
+        provider = self.make()
+        async with provider:
+            pass
+        await provider.__aexit__(None, None, None)
+
+
+class HttpProviderContract(ProviderContract):
+    """What every provider on HTTP keeps besides: the classes of a wire that fails."""
+
+    url_setting: ClassVar[str] = "base_url"
+    accepted: ClassVar[Answer]
+
+    async def send_to(
+        self, *answers: Answer, message: Message | None = None, timeout: float = 2.0, **changes: Any
+    ) -> tuple[Receipt | DeliveryError, StubServer]:
+        """One send to a stub that gives `answers`: what came of it, and what the stub received."""
+        async with stub_server(*answers) as stub:
+            settings = {self.url_setting: stub.url, "allow_private": True, **changes}
+            async with self.make(**settings) as provider:
+                try:
+                    return await provider.send(message or self.message(), timeout=timeout), stub
+                except DeliveryError as error:
+                    return error, stub
+
+    async def test_an_accepted_message_gives_a_receipt_for_one_request(self) -> None:
+        result, stub = await self.send_to(self.accepted)
+        assert isinstance(result, Receipt), result
+        assert result.message_id
+        assert len(stub.requests) == 1
+
+    async def test_a_refused_connection_is_unavailable(self) -> None:
+        async with stub_server(self.accepted) as stub:
+            gone = stub.url
+        async with self.make(**{self.url_setting: gone, "allow_private": True}) as provider:
+            with pytest.raises(Unavailable):
+                await provider.send(self.message(), timeout=2.0)
+
+    @pytest.mark.parametrize("fault", ["silence", "eof", "truncate", "endless"])
+    async def test_a_lost_answer_is_unknown(self, fault: str) -> None:
+        broken = Answer(self.accepted.status, self.accepted.headers, self.accepted.body, fault)
+        result, stub = await self.send_to(broken, timeout=0.3 if fault == "silence" else 5.0)
+        assert isinstance(result, Unknown), result
+        assert len(stub.requests) == 1
+
+    @pytest.mark.parametrize(
+        "body",
+        [b"", b"null", b"[]", b"{}", b"<html>ok</html>", b'"text"', gzip.compress(b"0" * 2**20)],
+    )
+    async def test_a_success_without_an_id_is_unknown(self, body: bytes) -> None:
+        result, _ = await self.send_to(Answer(self.accepted.status, {}, body))
+        assert isinstance(result, Unknown), result
+
+    @pytest.mark.parametrize("status", [301, 302, 307, 308])
+    async def test_a_redirect_is_not_followed(self, status: int) -> None:
+        async with stub_server(self.accepted) as elsewhere:
+            result, _ = await self.send_to(Answer(status, {"Location": elsewhere.url}))
+            assert isinstance(result, Unavailable), result
+            assert elsewhere.requests == []
+
+    @pytest.mark.parametrize("status", [500, 502, 503, 504])
+    async def test_a_failing_vendor_is_unavailable(self, status: int) -> None:
+        result, stub = await self.send_to(Answer(status, {}, b"<html>oops</html>"))
+        assert isinstance(result, Unavailable), result
+        assert len(stub.requests) == 1
+
+    async def test_too_many_requests_is_throttled(self) -> None:
+        result, _ = await self.send_to(Answer(429, {"Retry-After": "7"}, b"slow down"))
+        assert isinstance(result, Throttled), result
+
+    async def test_a_loopback_address_needs_leave(self) -> None:
+        result, stub = await self.send_to(self.accepted, allow_private=False)
+        assert isinstance(result, DeliveryError)
+        assert stub.requests == []
+
+    async def test_no_error_carries_the_recipient_or_the_text(self) -> None:
+        message = self.message()
+        echo = json.dumps({"code": 1, "message": f"{message.to} {message.text}"}).encode()
+        result, _ = await self.send_to(Answer(400, {}, echo), message=message)
+        assert isinstance(result, DeliveryError), result
+        printed = f"{result!r} {result} {result.reason} {result.code}"
+        assert message.to not in printed
+        assert "482913" not in printed
