@@ -51,15 +51,15 @@ class BreakerOverride(Settings):
     """A provider's or the file's `breaker:` section; see `sidecar.delivery.breaker`."""
 
     enabled: bool = True
-    failure_threshold: int = Field(5, ge=1)
+    failure_threshold: int = Field(default=5, ge=1)
     recovery_timeout: Duration = 60.0
-    success_threshold: int = Field(2, ge=1)
-    growth: float = Field(2.0, ge=1.0)
+    success_threshold: int = Field(default=2, ge=1)
+    growth: float = Field(default=2.0, ge=1.0)
     max_recovery_timeout: Duration = 300.0
-    jitter: float = Field(0.0, ge=0.0, lt=1.0)
-    failure_rate: float | None = Field(None, gt=0.0, le=1.0)
+    jitter: float = Field(default=0.0, ge=0.0, lt=1.0)
+    failure_rate: float | None = Field(default=None, gt=0.0, le=1.0)
     window: Duration = 60.0
-    minimum: int = Field(20, ge=1)
+    minimum: int = Field(default=20, ge=1)
     slow_call: Duration | None = None
 
 
@@ -74,7 +74,7 @@ class ProviderConfig(Settings):
     optional: bool = False
     enabled: bool = True
     allow_private: bool = False
-    timeout: Duration = Field(4.0, gt=0.0, le=30.0)
+    timeout: Duration = Field(default=4.0, gt=0.0, le=30.0)
     breaker: BreakerOverride | None = None
 
     @field_validator("*", mode="after")

@@ -132,7 +132,13 @@ class HttpTransport:
         )
 
     async def request(
-        self, method: str, url: str, *, headers: Mapping[str, str], body: bytes = b"", timeout: float
+        self,
+        method: str,
+        url: str,
+        *,
+        headers: Mapping[str, str],
+        body: bytes = b"",
+        timeout: float,
     ) -> Reply:
         """Send one request, once, within `timeout` seconds; any complete answer is a `Reply`.
 

@@ -9,7 +9,7 @@ from enum import StrEnum
 from types import MappingProxyType
 from typing import Any
 
-NO_EXTRA: Mapping[str, Mapping[str, Any]] = MappingProxyType({})
+_NOTHING: Mapping[str, Any] = MappingProxyType({})
 
 
 class Outcome(StrEnum):
@@ -85,11 +85,11 @@ class Message:
     reply_to: str | None = field(default=None, repr=False)
     purpose: str = "otp"
     expires_in: float | None = None
-    extra: Mapping[str, Mapping[str, Any]] = field(default=NO_EXTRA, repr=False)
+    extra: Mapping[str, Mapping[str, Any]] = field(default_factory=lambda: _NOTHING, repr=False)
 
     def extra_for(self, kind: str) -> Mapping[str, Any]:
         """The settings this message carries for providers of `kind`; empty where it has none."""
-        return self.extra.get(kind, MappingProxyType({}))
+        return self.extra.get(kind, _NOTHING)
 
 
 @dataclass(frozen=True, slots=True)

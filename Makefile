@@ -1,0 +1,50 @@
+# `make run` and `make test` are all a fresh clone needs; both set up .venv first, once.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PLUGINS := aws sendgrid twilio smtp console
+EDITABLE := -e . $(foreach p,$(PLUGINS),-e ./plugins/$(p))
+
+.PHONY: help setup run test check format schema constraints clean
+
+help:  ## say what can be done
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 16
+
+setup: $(VENV)/.ready  ## make .venv with the sidecar, its plugins and the test tools
+
+$(VENV)/.ready: constraints.txt pyproject.toml $(wildcard plugins/*/pyproject.toml)
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+	  || { echo "OTP Sidecar needs Python 3.11 or later; '$(PYTHON)' is $$($(PYTHON) -V). Name another: make PYTHON=python3.12"; exit 1; }
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r constraints.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation $(EDITABLE)
+	@touch $@
+
+run: setup  ## serve on 127.0.0.1:8780 with providers.yaml
+	@exec $(BIN)/otp-sidecar run
+
+test: setup  ## the checks, then the tests
+	$(MAKE) --no-print-directory check
+	$(BIN)/python -m pytest
+
+check: setup  ## ruff and mypy --strict
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+format: setup  ## let ruff put the code in shape
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+schema: setup  ## derive config/providers.schema.json anew
+	$(BIN)/otp-sidecar config schema > config/providers.schema.json
+
+constraints: setup  ## pin and hash anew what pyproject.toml and the plugins ask for
+	$(BIN)/python -m pip install --quiet uv
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
+	  --no-emit-index-url --no-emit-find-links --group dev \
+	  --output-file constraints.txt pyproject.toml $(PLUGINS:%=plugins/%/pyproject.toml) \
+	  --no-emit-package otp-sidecar
+
+clean:  ## remove what setup and the tests made
+	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis

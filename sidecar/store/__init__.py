@@ -1,0 +1,103 @@
+"""The delivery log: what was asked, what was tried, how it ended - never the text or the code.
+
+Every write happens before what it announces: the claim before the chain is asked, the `sending` row
+before a provider is called. After a crash the log knows what may have been sent, and recovery sends
+nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from sidecar.delivery.model import Attempt, Delivery
+
+
+class LogUnavailable(Exception):
+    """The log could not be read or written in time; nothing of the operation took effect."""
+
+
+class LogError(Exception):
+    """The log cannot be opened at all; the text says why, in one line for a person."""
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """A wish to deliver one message under its key.
+
+    `key_hash` is None where the caller gave no idempotency key. `body_hash` tells one request body
+    from another; both are keyed hashes, so that the log gives neither away. `recipient` is masked.
+    `at` is Unix time in seconds.
+    """
+
+    id: str
+    channel: str
+    purpose: str
+    recipient: str
+    recipient_hash: str
+    body_hash: str
+    at: float
+    key_hash: str | None = None
+    segments: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Claimed:
+    """The claim is on disk. `run` counts the runs under this id, from 1."""
+
+    id: str
+    run: int
+
+
+@dataclass(frozen=True, slots=True)
+class Existing:
+    """The key or the id is known already: this is what became of it."""
+
+    delivery: Delivery
+    same_body: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Recovery:
+    """What a start found unfinished and closed: counts of attempts and of deliveries."""
+
+    attempts: int = 0
+    deliveries: int = 0
+
+
+class DeliveryLog(Protocol):
+    """The log as the dispatcher sees it. Every method but `open` raises `LogUnavailable`."""
+
+    async def open(self) -> Recovery:
+        """Open it, bring an older schema up to date, and close what a crash left open.
+
+        Every `sending` attempt becomes `unknown`; every pending delivery gets its terminal status.
+        Raises `LogError`.
+        """
+
+    async def claim(self, claim: Claim, *, keep_keys: float) -> Claimed | Existing:
+        """Claim the key, or say what is there already. `keep_keys`: seconds a key is remembered.
+
+        A delivery that surely was not sent is claimed again, with the same body, as its next run.
+        """
+
+    async def sending(
+        self, claimed: Claimed, so_far: Sequence[Attempt], provider: str, kind: str, at: float
+    ) -> None:
+        """Write the attempts so far, and that `provider` is about to be called, in one commit."""
+
+    async def finish(self, claimed: Claimed, delivery: Delivery) -> None:
+        """Write every attempt and the terminal status, in one commit."""
+
+    async def get(self, delivery_id: str) -> Delivery | None:
+        """The delivery with the attempts of its latest run; None where the log has none."""
+
+    async def prune(self, before: float, limit: int) -> int:
+        """Remove at most `limit` terminal deliveries older than `before` (Unix time); how many."""
+
+    async def ping(self) -> None:
+        """Prove that it can be written to."""
+
+    async def close(self) -> None:
+        """Write what is queued, and let go."""
