@@ -29,7 +29,7 @@ Duration = Annotated[
     BeforeValidator(parse_duration, json_schema_input_type=str | float),
     Field(description="seconds, or a text such as 10s, 250ms, 5m, 24h, 30d"),
 ]
-"""Seconds as a float; written `10s`, `250ms`, `5m`, `24h`, `30d`, or as a bare number of seconds."""
+"""Seconds as a float; written `10s`, `250ms`, `5m`, `24h`, `30d`, or as a bare number."""
 
 
 class Secret(SecretStr):

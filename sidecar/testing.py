@@ -1,5 +1,4 @@
-"""What a plugin's own tests import: a clock to turn by hand, a scripted provider and HTTP server,
-and the contract that every provider inherits as tests.
+"""What a plugin's own tests import, the contract that every provider inherits foremost.
 
     class TestMine(HttpProviderContract):
         provider_class = Mine

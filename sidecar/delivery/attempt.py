@@ -22,6 +22,7 @@ GRACE = 0.1
 FAREWELL = 0.05
 """Seconds a cancelled plugin gets to end before it is abandoned."""
 MESSAGE_ID_LIMIT = 256
+_RAISABLE = set(Outcome) - {Outcome.ACCEPTED, Outcome.CRASHED, Outcome.SKIPPED}
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +47,7 @@ async def attempt(link: Link, permit: Permit, message: Message, timeout: float) 
     started_at, start = clock.time(), clock.monotonic()
     result = await _bounded(link, message, timeout)
     seconds = clock.monotonic() - start
+    transition = link.breaker.finish(permit, RULES[result.outcome].verdict, seconds)
     ended = Attempt(
         provider=link.name,
         kind=link.kind,
@@ -57,7 +59,8 @@ async def attempt(link: Link, permit: Permit, message: Message, timeout: float) 
         provider_message_id=result.receipt.message_id if result.receipt else None,
         simulated=result.receipt.simulated if result.receipt else False,
         final=result.final,
-        transition=link.breaker.finish(permit, RULES[result.outcome].verdict, seconds),
+        circuit=link.breaker.summary(),
+        transition=transition,
     )
     link.heard(ended, result.retry_after)
     return ended
@@ -68,15 +71,18 @@ async def _bounded(link: Link, message: Message, timeout: float) -> Result:
     call = asyncio.create_task(
         _call(link.provider, message, timeout), name=f"attempt {link.name} {message.id}"
     )
+    call.add_done_callback(_retrieve)
     try:
         if await link.clock.wait(call, timeout + GRACE):
             return _result_of(call)
         call.cancel()
-        if not await link.clock.wait(call, FAREWELL):
-            _abandon(link, call)
+        await link.clock.wait(call, FAREWELL)
         return Result(Outcome.UNKNOWN, f"no answer within {timeout:.1f} s")
     finally:
-        call.cancel()
+        if not call.done():
+            call.cancel()
+            link.abandoned.add(call)
+            call.add_done_callback(link.abandoned.discard)
 
 
 async def _call(provider: Provider[Any], message: Message, timeout: float) -> Result:
@@ -90,7 +96,7 @@ async def _call(provider: Provider[Any], message: Message, timeout: float) -> Re
     except TimeoutError:
         return Result(Outcome.UNKNOWN, f"no answer within {timeout:.1f} s")
     except BaseException as error:  # noqa: BLE001
-        return Result(Outcome.CRASHED, f"the plugin raised {type(error).__name__}")
+        return _crash(error)
 
 
 def _receipt_or_crash(answer: object) -> Result:
@@ -98,13 +104,20 @@ def _receipt_or_crash(answer: object) -> Result:
         return Result(
             Outcome.CRASHED, f"the plugin returned {type(answer).__name__}, not a Receipt"
         )
-    message_id = answer.message_id
-    if not isinstance(message_id, str) or not 0 < len(message_id) <= MESSAGE_ID_LIMIT:
+    message_id: object = answer.message_id  # a plugin need not be typed
+    if not isinstance(message_id, str) or not _is_usable(message_id):
         return Result(Outcome.CRASHED, "the plugin returned a Receipt without a usable message id")
     return Result(Outcome.ACCEPTED, receipt=answer)
 
 
+def _is_usable(message_id: str) -> bool:
+    # isprintable: a lone surrogate out of a vendor's JSON could be neither logged nor answered.
+    return 0 < len(message_id) <= MESSAGE_ID_LIMIT and message_id.isprintable()
+
+
 def _result_of_error(error: DeliveryError) -> Result:
+    if error.outcome not in _RAISABLE:
+        return _crash(error)
     return Result(
         error.outcome,
         error.reason,
@@ -117,15 +130,14 @@ def _result_of_error(error: DeliveryError) -> Result:
 def _result_of(call: asyncio.Task[Result]) -> Result:
     if call.cancelled():  # not by us: the plugin cancelled itself
         return Result(Outcome.CRASHED, "the plugin cancelled its own call")
-    return call.result()
+    error = call.exception()  # a DeliveryError of the plugin's own making, without its fields
+    return call.result() if error is None else _crash(error)
 
 
-def _abandon(link: Link, call: asyncio.Task[Result]) -> None:
-    link.zombies += 1
+def _crash(error: BaseException) -> Result:
+    return Result(Outcome.CRASHED, f"the plugin raised {type(error).__name__}")
 
-    def bury(late: asyncio.Task[Result]) -> None:
-        link.zombies -= 1
-        if not late.cancelled():
-            late.exception()  # retrieved, so that asyncio does not print it
 
-    call.add_done_callback(bury)
+def _retrieve(call: asyncio.Task[Result]) -> None:
+    if not call.cancelled():
+        call.exception()  # retrieved, so that asyncio does not print it

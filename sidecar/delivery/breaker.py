@@ -81,7 +81,7 @@ class Breaker:
         self._permits = 0
         self._failures = 0
         self._successes = 0
-        self._openings = 0  # since the last close; drives the growth of the open time
+        self._open_time = 0.0  # the latest, jitter apart, since the last close; the next one grows
         self._opens_until = 0.0
         self._trial: tuple[int, float] | None = None  # the probe's permit number, its lease's end
         self._calls: deque[list[int]] = deque()  # a bucket per second: [second, calls, failures]
@@ -102,6 +102,10 @@ class Breaker:
         """Seconds until a trial is allowed; None unless open."""
         return self._opens_until - self._now() if self.state is State.OPEN else None
 
+    def summary(self) -> str:
+        """State and count for a person: `closed 1/5`."""
+        return f"{self.state} {self._failures}/{self.settings.failure_threshold}"
+
     def would_start(self) -> bool:
         """Whether `start` would give leave now; changes nothing."""
         state = self.state
@@ -112,7 +116,7 @@ class Breaker:
     # Asking for leave, and giving the result back
 
     def start(self, lease: float) -> Permit | None:
-        """Leave for one call, or None. In half_open one trial at a time, leased for `lease` seconds."""
+        """Leave for one call, or None. In half_open one trial at a time, for `lease` seconds."""
         if not self.would_start():
             return None
         permit = self._permit()
@@ -189,6 +193,7 @@ class Breaker:
                 return self._open("the trial call failed", before)
 
     def _trial_succeeded(self, before: State) -> Transition | None:
+        self._failures = 0
         self._successes += 1
         if self._successes >= self.settings.success_threshold:
             return self._move(State.CLOSED, before)
@@ -199,24 +204,24 @@ class Breaker:
 
     def _open(self, reason: str, before: State = State.CLOSED) -> Transition:
         failures = self._failures + (before is not State.CLOSED)
-        openings = self._openings
+        open_time = self._next_open_time()
         transition = self._move(State.OPEN, before, reason)
         self._failures = failures
-        self._openings = openings + 1
-        self._opens_until = self._now() + self._open_time(openings)
+        self._open_time = open_time
+        jitter = 1.0 + self.settings.jitter * self._spread()
+        self._opens_until = self._now() + open_time * jitter
         return transition
 
-    def _open_time(self, openings: int) -> float:
+    def _next_open_time(self) -> float:
         chosen = self.settings
-        # The exponent is bounded: a float power overflows long before the cap would be asked.
-        grown = chosen.recovery_timeout * chosen.growth ** min(openings, 32)
-        capped = min(grown, max(chosen.max_recovery_timeout, chosen.recovery_timeout))
-        return capped * (1.0 + chosen.jitter * self._spread())
+        longest = max(chosen.max_recovery_timeout, chosen.recovery_timeout)
+        return min(self._open_time * chosen.growth or chosen.recovery_timeout, longest)
 
     def _move(self, to: State, before: State, reason: str | None = None) -> Transition:
         self._mode = to
         self._epoch += 1
-        self._failures = self._successes = self._openings = 0
+        self._failures = self._successes = 0
+        self._open_time = 0.0
         self._trial = None
         self._calls.clear()
         self.reason = reason

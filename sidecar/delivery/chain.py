@@ -96,10 +96,13 @@ class Chain:
     ) -> Attempt:
         """Write ahead, then call; the place and the permit are given back whatever happens."""
         try:
-            if await journal.sending(link, tuple(so_far)):
-                timeout = min(link.timeout, self._left(deadline) - RESERVE)
-                return await attempt(link, leave, message, timeout)
-            return skipped(link, SkipReason.LOG_UNAVAILABLE)
+            if not await journal.sending(link, tuple(so_far)):
+                return skipped(link, SkipReason.LOG_UNAVAILABLE)
+            late = self._no_time(deadline)  # the log may have taken its time
+            if late is not None:
+                return skipped(link, late)
+            timeout = min(link.timeout, self._left(deadline) - RESERVE)
+            return await attempt(link, leave, message, timeout)
         finally:
             link.breaker.cancel(leave)  # counts as nothing after a result was told
             self.room.leave(link)
@@ -107,19 +110,28 @@ class Chain:
     async def _panic_probe(
         self, attempts: Sequence[Attempt], deadline: float
     ) -> tuple[Link, Permit] | None:
-        """One call through the circuit nearest to half-open, where open circuits are all there is."""
+        """A call through the circuit nearest to half-open, where open circuits are all there is."""
         now = self.clock.monotonic()
-        circuits = any(a.reason == SkipReason.CIRCUIT_OPEN for a in attempts)
-        if self.policy.panic is Panic.OFF or any(a.tried for a in attempts) or not circuits:
-            return None
-        if now < self._next_panic or self._no_time(deadline):
+        if now < self._next_panic or self._no_time(deadline) or not self._is_panic(attempts):
             return None
         for link in sorted(self.links, key=lambda one: one.opens_in() or 0.0):
+            if not await self.room.enter(link, 0.0):
+                continue
             leave = link.ask_in_panic()
-            if leave is not None and await self.room.enter(link, 0.0):
+            if leave is not None:
                 self._next_panic = now + PANIC_INTERVAL
                 return link, leave
+            self.room.leave(link)
         return None
+
+    def _is_panic(self, attempts: Sequence[Attempt]) -> bool:
+        reasons = {a.reason for a in attempts}
+        return (
+            self.policy.panic is Panic.PROBE
+            and not any(a.tried for a in attempts)
+            and SkipReason.CIRCUIT_OPEN in reasons
+            and not reasons & {SkipReason.BUSY, SkipReason.LOG_UNAVAILABLE}  # a fault of our own
+        )
 
     def _no_time(self, deadline: float) -> SkipReason | None:
         return SkipReason.DEADLINE if self._left(deadline) < LEAST_TIME else None

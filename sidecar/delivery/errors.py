@@ -33,8 +33,8 @@ class DeliveryError(Exception):
     outcome: ClassVar[Outcome]
 
     def __init__(self, reason: str, *, code: str | int | None = None) -> None:
-        self.reason = reason[:REASON_LIMIT]
-        self.code = _printable(code)
+        self.reason = _printable(reason)[:REASON_LIMIT]
+        self.code = _ascii(code)
         super().__init__(self.reason)
 
 
@@ -53,13 +53,13 @@ class Rejected(DeliveryError):
 
 
 class Refused(DeliveryError):
-    """This provider will not take it, another may: region not enabled, opted out here, filtered here."""
+    """Not here, but another may take it: region not enabled, opted out or filtered here."""
 
     outcome = Outcome.REFUSED
 
 
 class Throttled(DeliveryError):
-    """Our rate or quota here is used up. `retry_after` in seconds; None where the provider gave none."""
+    """Our rate or quota here is used up. `retry_after` in seconds, or None where none was given."""
 
     outcome = Outcome.THROTTLED
 
@@ -71,7 +71,7 @@ class Throttled(DeliveryError):
 
 
 class Unavailable(DeliveryError):
-    """It surely did not take the message: refused connection, DNS, TLS, connect timeout, 5xx, 3xx."""
+    """It surely did not take the message: refused connection, DNS, TLS, connect timeout, 5xx."""
 
     outcome = Outcome.UNAVAILABLE
 
@@ -89,7 +89,7 @@ class Misconfigured(DeliveryError):
 
 
 class LocalFault(DeliveryError):
-    """A fault of our own, before anything left: no free descriptor or slot. No breaker hears of it."""
+    """A fault of our own, before anything left: no descriptor or slot. No breaker hears of it."""
 
     outcome = Outcome.LOCAL
 
@@ -102,7 +102,11 @@ class PluginNotFound(ConfigError):
     """No installed distribution offers a kind that the configuration names."""
 
 
-def _printable(code: str | int | None) -> str | None:
+def _printable(text: str) -> str:
+    return "".join(c for c in text if c.isprintable())
+
+
+def _ascii(code: str | int | None) -> str | None:
     if code is None:
         return None
-    return "".join(c for c in str(code) if c.isascii() and c.isprintable())[:CODE_LIMIT] or None
+    return "".join(c for c in _printable(str(code)) if c.isascii())[:CODE_LIMIT] or None

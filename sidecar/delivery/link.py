@@ -46,10 +46,15 @@ class Link:
         self.enabled = enabled
         self.missing = tuple(missing)
         self.in_flight = 0
-        self.zombies = 0
+        self.abandoned: set[asyncio.Task[Any]] = set()  # held: a task nobody refers to may vanish
         self.last_error: Attempt | None = None
         self.last_success_at: float | None = None
         self._throttled_until = float("-inf")
+
+    @property
+    def zombies(self) -> int:
+        """Calls that outlived their cancellation and are still running."""
+        return len(self.abandoned)
 
     def ask(self) -> Permit | SkipReason:
         """Leave for one call, to be given back through the breaker, or why there is none."""
@@ -74,10 +79,11 @@ class Link:
         else:
             self.last_error = attempt
         if attempt.outcome is Outcome.THROTTLED:
-            self._throttled_until = self.clock.monotonic() + throttle_seconds(retry_after)
+            until = self.clock.monotonic() + throttle_seconds(retry_after)
+            self._throttled_until = max(self._throttled_until, until)
 
     def throttled_for(self) -> float | None:
-        """Seconds until the provider's own rate limit lets us back in; None where it does not hold."""
+        """Seconds until the provider's own rate limit lets us in; None where it does not hold."""
         left = self._throttled_until - self.clock.monotonic()
         return left if left > 0 else None
 

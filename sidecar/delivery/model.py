@@ -1,4 +1,4 @@
-"""The values of a delivery, all frozen: what goes down is a message, what comes up is a delivery."""
+"""The values of a delivery, all frozen: a message goes down, a delivery comes up."""
 
 from __future__ import annotations
 
@@ -118,7 +118,8 @@ class Attempt:
 
     `started_at` is Unix time in seconds, `seconds` the duration. `reason` is a sentence of our own
     words, never the provider's text, which may carry the recipient; of a skipped attempt it is one
-    of `SkipReason`. `final` marks a rejection that no setting fails over.
+    of `SkipReason`. `circuit` is the breaker as the attempt left it (`closed 1/5`). `final` marks a
+    rejection that no setting fails over.
     """
 
     provider: str
@@ -131,6 +132,7 @@ class Attempt:
     provider_message_id: str | None = None
     simulated: bool = False
     cost: Money | None = None
+    circuit: str | None = None
     final: bool = field(default=False, compare=False)
     transition: Transition | None = field(default=None, compare=False)
 
@@ -142,7 +144,11 @@ class Attempt:
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """A message plus its attempts, in order. `retry_after` is in seconds, where a retry makes sense."""
+    """A message plus its attempts, in order.
+
+    `recipient` is masked. `retry_after` is in seconds, where a retry makes sense. `logged` is false
+    where the log could not be written and the settings let the message go all the same.
+    """
 
     id: str
     channel: str
@@ -156,6 +162,7 @@ class Delivery:
     segments: int | None = None
     reason: str | None = None
     retry_after: float | None = None
+    logged: bool = True
     replayed: bool = False
 
     @property

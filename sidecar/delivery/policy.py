@@ -6,6 +6,7 @@ the message may be on its way.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -59,7 +60,7 @@ class Panic(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """One row: try the next provider? what does the breaker hear? may the message be on its way?"""
+    """One row: whether the next is tried, what the breaker hears, whether it may be on its way."""
 
     next: Next
     verdict: Verdict
@@ -120,7 +121,7 @@ def duplicate_possible(attempts: Sequence[Attempt]) -> bool:
 
 def throttle_seconds(retry_after: float | None) -> float:
     """How long to leave a throttled provider alone, in seconds."""
-    if retry_after is None or retry_after != retry_after:
+    if not isinstance(retry_after, int | float) or math.isnan(retry_after):
         return DEFAULT_THROTTLE
     return min(max(retry_after, 0.0), MAX_THROTTLE) or DEFAULT_THROTTLE
 

@@ -13,6 +13,8 @@ from typing import Protocol
 
 from sidecar.delivery.model import Attempt, Delivery
 
+NOT_UNDER_WAY = "the log has no such delivery under way"
+
 
 class LogUnavailable(Exception):
     """The log could not be read or written in time; nothing of the operation took effect."""

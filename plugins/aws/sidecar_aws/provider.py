@@ -1,0 +1,43 @@
+"""What `ses` and `sns` have in common: a wire that lives as long as they do."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import ClassVar, Self, TypeVar
+
+from sidecar import Provider
+from sidecar_aws.settings import AwsConfig
+from sidecar_aws.sources import missing_credentials
+from sidecar_aws.wire import Wire
+
+C = TypeVar("C", bound=AwsConfig)
+
+
+class AwsProvider(Provider[C]):
+    """A provider at one AWS service. `model` is botocore's name of it: `sesv2`, `sns`."""
+
+    model: ClassVar[str]
+    signing_name: ClassVar[str]
+
+    def __init__(self, name: str, config: C) -> None:
+        super().__init__(name, config)
+        self._wire: Wire | None = None
+
+    @classmethod
+    def missing(cls, config: C, environ: Mapping[str, str]) -> Sequence[str]:
+        return () if config.access_key_id is not None else missing_credentials(environ)
+
+    @property
+    def wire(self) -> Wire:
+        """The open wire; there is none outside `async with`."""
+        assert self._wire is not None, "the provider is not open"
+        return self._wire
+
+    async def __aenter__(self) -> Self:
+        self._wire = Wire(self.model, self.signing_name, self.config)
+        return self
+
+    async def __aexit__(self, *exc: object) -> None:
+        wire, self._wire = self._wire, None
+        if wire is not None:
+            await wire.close()

@@ -1,0 +1,94 @@
+"""One signed call to AWS: keys that are at hand, one request, one answer."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping
+from urllib.parse import urlencode
+
+from sidecar import DeliveryError, HttpTransport, Reply
+from sidecar_aws.access import Access
+from sidecar_aws.credentials import Credentials
+from sidecar_aws.errors import read_error
+from sidecar_aws.settings import AwsConfig
+from sidecar_aws.signing import sign
+
+WORTH_A_TRY = 0.5
+"""Seconds that must be left for a second request after renewed keys."""
+_EXPIRED = {"ExpiredToken", "ExpiredTokenException"}
+_FORM = "application/x-www-form-urlencoded; charset=utf-8"
+
+
+class Wire:
+    """The way to one service. Make it on a running event loop, close it at the end.
+
+    `model` is botocore's name of the service (`sesv2`), `signing_name` the one in the signature's
+    scope (`ses`).
+    """
+
+    def __init__(self, model: str, signing_name: str, config: AwsConfig) -> None:
+        self._signing_name = signing_name
+        self._transport = HttpTransport(allow_private=config.allow_private)
+        self._credentials = Credentials(model, config)
+        self._credentials.open()
+
+    async def close(self) -> None:
+        await self._credentials.close()
+        await self._transport.close()
+
+    async def call(
+        self,
+        method: str,
+        path: str,
+        *,
+        content_type: str | None = None,
+        body: bytes = b"",
+        timeout: float,
+    ) -> Reply:
+        """Any complete answer, within `timeout` seconds; raises what `HttpTransport` raises.
+
+        An answer that the keys have expired is AWS's word that nothing was taken. So they are
+        renewed, and where that brings other keys and leaves the time, the request goes out once
+        more.
+        """
+        left = countdown(timeout)
+        access = await self._credentials.current(timeout=left())
+        headers = {"Content-Type": content_type} if content_type else {}
+
+        async def exchange(access: Access) -> Reply:
+            url = access.url + path
+            signed = sign(access, self._signing_name, method, url, headers, body)
+            return await self._transport.request(
+                method, url, headers=signed, body=body, timeout=left()
+            )
+
+        reply = await exchange(access)
+        if not _is_expired(reply):
+            return reply
+        fresh = await self._renewed(access, left())
+        if fresh.keys == access.keys or left() < WORTH_A_TRY:
+            return reply
+        return await exchange(fresh)
+
+    async def query(self, fields: Mapping[str, str], *, timeout: float) -> Reply:
+        """A call in the Query protocol: `Action`, `Version` and parameters as a form."""
+        return await self.call(
+            "POST", "/", content_type=_FORM, body=urlencode(fields).encode(), timeout=timeout
+        )
+
+    async def _renewed(self, refused: Access, timeout: float) -> Access:
+        try:
+            return await self._credentials.renewed(refused, timeout=timeout)
+        except DeliveryError:
+            return refused  # what AWS said of the old keys is the better answer
+
+
+def countdown(seconds: float) -> Callable[[], float]:
+    """A function that says how many of `seconds` are left, never less than none."""
+    now = asyncio.get_running_loop().time
+    end = now() + seconds
+    return lambda: max(0.0, end - now())
+
+
+def _is_expired(reply: Reply) -> bool:
+    return reply.status in (400, 401, 403) and read_error(reply).code in _EXPIRED

@@ -1,0 +1,131 @@
+"""The door: who may come in. Every check runs before the body is read, in this order.
+
+Host, origin, content type, token. It keeps out a web page on a developer's machine (DNS rebinding,
+cross-site posts) and, with a token file, other processes that reach the loopback address.
+"""
+
+from __future__ import annotations
+
+import hmac
+import time
+from collections.abc import Collection
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from aiohttp import hdrs, web
+
+from sidecar.api.problems import Problem
+
+_LOCAL_NAMES = frozenset({"localhost", "127.0.0.1", "[::1]"})
+_OPEN_TO_ALL = frozenset({("GET", "/livez"), ("GET", "/readyz")})
+_SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
+BODY_LIMIT = 64 * 1024
+TOKEN_RECHECK = 1.0
+"""Seconds between two looks at the token file."""
+
+
+class TokenFile:
+    """The tokens that open the door: one a line, two at most, so that they can be rotated.
+
+    Re-read when the file changes; while it cannot be read, the tokens known last stay valid.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._tokens = self._read()
+        self._looked_at = time.monotonic()
+
+    def opens(self, token: bytes) -> bool:
+        """Whether `token` is one of them, in time that does not depend on where they differ."""
+        self._refresh()
+        return sum(hmac.compare_digest(token, known) for known in self._tokens) > 0
+
+    def _refresh(self) -> None:
+        now = time.monotonic()
+        if now - self._looked_at >= TOKEN_RECHECK:
+            self._looked_at = now
+            try:
+                self._tokens = self._read()
+            except (OSError, ValueError):
+                return
+
+    def _read(self) -> list[bytes]:
+        """Raises OSError where it cannot be read, ValueError where it holds none or too many."""
+        tokens = self._path.read_bytes().split()
+        if not 1 <= len(tokens) <= 2:
+            raise ValueError("a token file holds one token a line, two at most")
+        return tokens
+
+
+class Door:
+    """`check` raises a `Problem` for a request that may not come in.
+
+    `ports` are those we listen on: a Host header that names another one is not for us.
+    """
+
+    def __init__(self, allowed_hosts: Collection[str] = (), token: TokenFile | None = None) -> None:
+        self.ports: set[int] = set()
+        self._allowed_hosts = frozenset(host.lower() for host in allowed_hosts)
+        self._token = token
+
+    def check(self, request: web.BaseRequest) -> None:
+        self._check_host(request)
+        self._check_origin(request)
+        self._check_content(request)
+        self._check_token(request)
+
+    def _check_host(self, request: web.BaseRequest) -> None:
+        hosts = request.headers.getall(hdrs.HOST, [])
+        if len(hosts) != 1 or not hosts[0]:
+            raise Problem(400, "bad_host", "exactly one Host header is needed")
+        named = [hosts[0]]
+        if "://" in request.raw_path.partition("?")[0]:  # absolute-form, RFC 9112 section 3.2.2
+            named.append(urlsplit(request.raw_path).netloc)
+        if not all(self._is_ours(host.lower()) for host in named):
+            raise Problem(
+                421,
+                "foreign_host",
+                "this Host is not served here; use localhost or 127.0.0.1 with the sidecar's port, "
+                "or add the name to server.allowed_hosts",
+            )
+
+    def _is_ours(self, host: str) -> bool:
+        name, colon, port = host.rpartition(":")
+        if not colon or host.endswith("]"):
+            name, port = host, ""
+        if host in self._allowed_hosts or name in self._allowed_hosts:
+            return True
+        ours = not port or (port.isascii() and port.isdigit() and int(port) in self.ports)
+        return name in _LOCAL_NAMES and ours
+
+    def _check_origin(self, request: web.BaseRequest) -> None:
+        site = request.headers.get("Sec-Fetch-Site", "none")
+        if site not in ("same-origin", "none"):
+            raise Problem(403, "browser_borne", "a web page of another site sent this request")
+        origin = request.headers.get(hdrs.ORIGIN)
+        if origin is not None and not self._is_ours(urlsplit(origin).netloc.lower()):
+            raise Problem(403, "browser_borne", "a web page of another site sent this request")
+
+    def _check_content(self, request: web.BaseRequest) -> None:
+        if request.method in _SAFE_METHODS:
+            return
+        if request.content_type != "application/json":
+            raise Problem(415, "not_json", "send the header Content-Type: application/json")
+        if request.headers.get(hdrs.CONTENT_ENCODING, "identity").lower() != "identity":
+            raise Problem(415, "encoded", "send the body without a Content-Encoding")
+        if (request.content_length or 0) > BODY_LIMIT:
+            raise Problem(413, "too_large", "the body must not be over 64 KiB")
+
+    def _check_token(self, request: web.BaseRequest) -> None:
+        if self._token is None or (request.method, request.raw_path) in _OPEN_TO_ALL:
+            return
+        scheme, _, token = request.headers.get(hdrs.AUTHORIZATION, "").partition(" ")
+        # surrogateescape: a header may hold any byte, and compare_digest wants ASCII or bytes.
+        offered = token.strip().encode("utf-8", "surrogateescape")
+        if scheme.lower() != "bearer" or not self._token.opens(offered):
+            raise Problem(
+                401,
+                "unauthorized",
+                "send the header Authorization: Bearer with a token of server.token_file",
+                headers={hdrs.WWW_AUTHENTICATE: "Bearer"},
+            )

@@ -1,0 +1,233 @@
+"""The documents of the API: what a send may say, and what is said of a delivery."""
+
+from __future__ import annotations
+
+import re
+from functools import lru_cache
+from typing import Any, Literal, Self
+
+import orjson
+import phonenumbers
+from email_validator import EmailNotValidError, validate_email
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+from sidecar.api.problems import Problem
+from sidecar.delivery.model import Attempt, Delivery, Message, Money
+from sidecar.delivery.policy import duplicate_possible
+
+TEXT_LIMIT = 8_192
+SMS_LIMIT = 1_600
+"""Characters of an SMS: the most that Twilio and SNS take, ten joined parts."""
+_E164 = re.compile(r"\+[1-9][0-9]{6,14}")
+# C0 without tab and line ends, DEL, C1, line and paragraph separators, and the bidirectional
+# overrides and isolates, which make a text read differently from what it says.
+_UNPRINTABLE = re.compile(
+    "[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]"
+)
+_LINE_ENDS = re.compile(r"[\r\n\t]")
+
+
+class SendRequest(BaseModel):
+    """The body of `POST /v1/send`."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, hide_input_in_errors=True, frozen=True)
+
+    channel: str = Field(
+        pattern=r"^[a-z][a-z0-9_-]{0,31}$", description="The chain to use: `email` or `sms`."
+    )
+    to: str = Field(
+        max_length=320, description="One recipient: E.164 (`+14155550123`) or an address."
+    )
+    text: str = Field(
+        min_length=1,
+        max_length=TEXT_LIMIT,
+        description="The whole text, the code included. At most 1600 characters on `sms`.",
+    )
+    subject: str | None = Field(
+        default=None, min_length=1, max_length=255, description="E-mail only; else `Your code`."
+    )
+    html: str | None = Field(
+        default=None, min_length=1, max_length=49_152, description="E-mail only, beside `text`."
+    )
+    reply_to: str | None = Field(default=None, max_length=320, description="E-mail only.")
+    purpose: str = Field(
+        default="otp", pattern=r"^[a-z0-9][a-z0-9_.-]{0,63}$", description="For logs and metrics."
+    )
+    expires_in: float | None = Field(
+        default=None, ge=1, le=86_400, description="Seconds the code is good for."
+    )
+    deadline: float | None = Field(
+        default=None, gt=0, le=30, description="Seconds the caller waits; can only shorten."
+    )
+    id: str | None = Field(
+        default=None,
+        pattern=r"^[A-Za-z0-9][A-Za-z0-9._:~-]{0,127}$",
+        description="Names the message; also its idempotency key where the header is absent.",
+    )
+    extra: dict[str, dict[str, Any]] = Field(
+        default_factory=dict, description="Settings for one kind of provider, keyed by that kind."
+    )
+
+    @field_validator("to", "text", "subject", "html", "reply_to")
+    @classmethod
+    def _printable(cls, value: str | None) -> str | None:
+        if value is not None and _UNPRINTABLE.search(value):
+            raise ValueError("must not contain control or bidirectional override characters")
+        return value
+
+    @field_validator("to", "subject", "reply_to")
+    @classmethod
+    def _one_line(cls, value: str | None) -> str | None:
+        if value is not None and _LINE_ENDS.search(value):
+            raise ValueError("must be one line")
+        return value
+
+    @field_validator("subject")
+    @classmethod
+    def _no_encoded_word(cls, value: str | None) -> str | None:
+        # Python 3.10 to 3.12 decode an RFC 2047 word in a header they fold, line ends included.
+        if value is not None and "=?" in value:
+            raise ValueError("must not contain `=?`, which begins an encoded word")
+        return value
+
+    @model_validator(mode="after")
+    def _fits_the_channel(self) -> Self:
+        if self.channel == "sms":
+            _must_be_phone_number(self.to)
+            if len(self.text) > SMS_LIMIT:
+                raise ValueError(f"`text` is longer than {SMS_LIMIT} characters, too long for SMS")
+        if self.channel == "email":
+            _must_be_address(self.to, "to")
+            if self.reply_to is not None:
+                _must_be_address(self.reply_to, "reply_to")
+        elif self.subject or self.html or self.reply_to:
+            raise ValueError("`subject`, `html` and `reply_to` are for the channel `email` only")
+        return self
+
+    def message(self) -> Message:
+        """The message; its id is empty where the caller gave none."""
+        return Message(
+            id=self.id or "",
+            channel=self.channel,
+            to=self.to,
+            text=self.text,
+            subject=(self.subject or "Your code") if self.channel == "email" else None,
+            html=self.html,
+            reply_to=self.reply_to,
+            purpose=self.purpose,
+            expires_in=self.expires_in,
+            extra=self.extra,
+        )
+
+    def fingerprint(self) -> bytes:
+        """What tells this message from another: everything but how long the caller waits."""
+        return orjson.dumps(self.model_dump(exclude={"deadline"}), option=orjson.OPT_SORT_KEYS)
+
+
+def parse_send(body: bytes) -> SendRequest:
+    """The request in `body`. Raises `Problem`: 400 for no JSON, 422 for what is no send."""
+    try:
+        document = orjson.loads(body)
+    except orjson.JSONDecodeError as error:
+        raise Problem(400, "not_json", "the body is not valid JSON (RFC 8259, UTF-8)") from error
+    if not isinstance(document, dict):
+        raise Problem(422, "invalid", "the body must be a JSON object")
+    try:
+        return SendRequest.model_validate(document)
+    except ValidationError as error:
+        faults = [_fault(one) for one in error.errors(include_url=False, include_input=False)]
+        detail = "; ".join(f"{f['pointer'] or 'the message'}: {f['detail']}" for f in faults[:3])
+        raise Problem(422, "invalid", detail[:500], pointers=faults[:20]) from error
+
+
+def _fault(error: Any) -> dict[str, str]:
+    pointer = "".join(f"/{_token(part)}" for part in error["loc"])
+    if error["type"] == "extra_forbidden":
+        known = ", ".join(SendRequest.model_fields)
+        return {"pointer": pointer, "detail": f"no such field; there are: {known}"}
+    message = error["msg"].removeprefix("Value error, ")
+    match = re.match(r"`(to|reply_to|text)` ", message)
+    if not pointer and match:
+        pointer, message = f"/{match[1]}", message[match.end() :]
+    return {"pointer": pointer, "detail": message[:1].lower() + message[1:]}
+
+
+def _token(part: object) -> str:
+    # At most 64 printable characters of an input are given back.
+    text = "".join(c if c.isprintable() else "?" for c in str(part)[:64])
+    return text.replace("~", "~0").replace("/", "~1")
+
+
+def _must_be_phone_number(number: str) -> None:
+    if not _is_phone_number(number):
+        raise ValueError("`to` must be a possible phone number in E.164 form, like +14155550123")
+
+
+def _must_be_address(address: str, name: Literal["to", "reply_to"]) -> None:
+    if not _is_address(address):
+        raise ValueError(f"`{name}` must be exactly one plain address, like ada@example.com")
+
+
+@lru_cache(maxsize=4_096)
+def _is_phone_number(number: str) -> bool:
+    if not _E164.fullmatch(number):
+        return False
+    try:
+        return phonenumbers.is_possible_number(phonenumbers.parse(number))
+    except phonenumbers.NumberParseException:
+        return False
+
+
+@lru_cache(maxsize=4_096)
+def _is_address(address: str) -> bool:
+    if address.startswith("-") or "=?" in address or len(address) > 254:
+        return False
+    try:
+        validate_email(address, check_deliverability=False, globally_deliverable=False)
+    except EmailNotValidError:
+        return False
+    return True
+
+
+def dump_delivery(delivery: Delivery) -> dict[str, Any]:
+    """The one document of a delivery: in an answer, in `GET /v1/messages/{id}`, in a problem."""
+    taken = delivery.receipt
+    document: dict[str, Any] = {
+        "id": delivery.id,
+        "status": delivery.status.value,
+        "channel": delivery.channel,
+        "purpose": delivery.purpose,
+        "recipient": delivery.recipient,
+        "provider": taken.provider if taken else None,
+        "provider_message_id": taken.provider_message_id if taken else None,
+        "attempts": [dump_attempt(attempt) for attempt in delivery.attempts],
+        "duplicate_possible": duplicate_possible(delivery.attempts),
+        "simulated": taken.simulated if taken else False,
+        "cost": _dump_money(taken.cost if taken else None),
+        "replayed": delivery.replayed,
+    }
+    if delivery.segments is not None:
+        document["segments"] = delivery.segments
+    if not delivery.logged:
+        document["logged"] = False
+    return document
+
+
+def dump_attempt(attempt: Attempt) -> dict[str, Any]:
+    return {
+        "provider": attempt.provider,
+        "kind": attempt.kind,
+        "outcome": attempt.outcome.value,
+        "reason": attempt.reason,
+        "provider_code": attempt.provider_code,
+        "started_at": attempt.started_at,
+        "seconds": round(attempt.seconds, 6),
+        "provider_message_id": attempt.provider_message_id,
+        "circuit": attempt.circuit,
+        "simulated": attempt.simulated,
+        "cost": _dump_money(attempt.cost),
+    }
+
+
+def _dump_money(money: Money | None) -> dict[str, str] | None:
+    return None if money is None else {"amount": str(money.amount), "currency": money.currency}

@@ -1,0 +1,269 @@
+"""The composition root: the only file that sees every room."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import socket
+import sys
+import time
+from collections.abc import Iterable, Mapping
+from contextlib import AsyncExitStack
+from pathlib import Path
+from typing import Any
+
+import structlog
+from aiohttp import web
+
+from sidecar import __version__, logs
+from sidecar.api.door import Door, TokenFile
+from sidecar.api.edge import Face
+from sidecar.api.routes import build_api, build_ops
+from sidecar.config import Config, load
+from sidecar.delivery.clock import Clock, SystemClock
+from sidecar.delivery.link import Link
+from sidecar.delivery.provider import Provider
+from sidecar.dispatcher import Dispatcher
+from sidecar.listeners import ListenError, address_of, open_listener
+from sidecar.metrics import Metrics
+from sidecar.observers import Observers
+from sidecar.privacy import Fingerprint
+from sidecar.registry import Registry
+from sidecar.store import DeliveryLog, LogError, LogUnavailable
+from sidecar.store.memory import MemoryLog
+from sidecar.store.sqlite import SqliteLog
+from sidecar.world import build_world
+
+PROVIDER_OPEN = 5.0
+"""Seconds a provider has to open at start; a slower one is left out, visibly."""
+PROVIDER_CLOSE = 2.0
+"""Seconds a provider has to close."""
+PRUNE_INTERVAL = 60.0
+PRUNE_STEP = 500
+"""Deliveries removed in one step, so that a send never waits behind a long one."""
+READY_CACHE = 1.0
+INVITATION = """\
+Listening on {where} - try:
+  curl -sS {where}/v1/send -H 'Content-Type: application/json' \\
+    -d '{{"channel": "sms", "to": "+14155550123", "text": "Your code is 482913"}}'
+"""
+
+
+class StartError(Exception):
+    """The process cannot start for a reason outside its configuration; one line for a person."""
+
+
+def load_config(path: Path, registry: Registry, environ: Mapping[str, str]) -> Config:
+    """Read the file as a start does. Raises `ConfigError`; nothing is opened."""
+    return load(path, environ=environ, provider_class=registry.provider_class)
+
+
+class Sidecar:
+    """Everything that runs: the world, the log, the dispatcher and the listeners."""
+
+    def __init__(self, config: Config, registry: Registry, clock: Clock | None = None) -> None:
+        self.config = config
+        self._clock = clock or SystemClock()
+        self._metrics = Metrics()
+        for observer in (logs.CanonicalLine(), self._metrics):
+            registry.register(observer)
+        self._observers = Observers(registry)
+        self._world = build_world(config, self._clock, _provider_failed)
+        self._log = _make_log(config)
+        self._stack = AsyncExitStack()
+        self._ready: tuple[float, str | None] = (float("-inf"), None)
+        self._stopping = False
+        self.addresses: list[str] = []
+
+    async def start(self) -> None:
+        """Open the log, the providers, then the listeners. Raises `StartError`."""
+        try:
+            await self._open_log()
+            await asyncio.gather(*(_open(link) for link in self._world.links.values()))
+            await self._listen()
+        except BaseException:
+            await self._stack.aclose()
+            raise
+
+    async def stop(self) -> None:
+        """Finish what is under way, within the drain time, and close everything."""
+        server = self.config.server
+        self._stopping = True
+        await asyncio.sleep(server.drain_delay)
+        await self._dispatcher.drain(server.drain)
+        await self._stack.aclose()
+
+    async def _open_log(self) -> None:
+        try:
+            recovered = await self._log.open()
+            fingerprint = Fingerprint.beside(self.config.log.path)
+        except LogError as error:
+            raise StartError(str(error)) from error
+        except OSError as error:
+            raise StartError(f"cannot use {self.config.log.path}.key: {error.strerror}") from error
+        self._stack.push_async_callback(self._log.close)
+        if recovered.deliveries:
+            structlog.get_logger().warning(
+                "recovered", attempts=recovered.attempts, deliveries=recovered.deliveries
+            )
+        self._dispatcher = Dispatcher(
+            self._log,
+            fingerprint,
+            self._world.routes(),
+            self._clock,
+            self._observers.delivery_ended,
+        )
+        self._metrics.watch(self._dispatcher, lambda: self._world.room, self._links)
+        pruning = asyncio.create_task(self._keep_pruning())
+        self._stack.push_async_callback(_cancelled, pruning)
+        self._stack.push_async_callback(self._close_providers)
+        self._stack.push_async_callback(self._dispatcher.stop)
+
+    def _links(self) -> Iterable[Link]:
+        return self._world.links.values()
+
+    async def _listen(self) -> None:
+        server = self.config.server
+        face = Face(
+            dispatcher=self._dispatcher,
+            door=self._door(),
+            metrics=self._metrics,
+            clock=self._clock,
+            world=lambda: self._world,
+            ready=self._why_not_ready,
+        )
+        listener = await self._serve(build_api(face), server.listen)
+        if listener.family != socket.AF_UNIX:
+            face.door.ports.add(listener.getsockname()[1])
+        if server.ops_listen is not None:
+            await self._serve(build_ops(face), server.ops_listen)
+
+    def _door(self) -> Door:
+        server = self.config.server
+        try:
+            token = TokenFile(Path(server.token_file)) if server.token_file else None
+        except (OSError, ValueError) as error:
+            raise StartError(f"cannot use server.token_file: {error}") from error
+        return Door(server.allowed_hosts, token)
+
+    async def _serve(self, app: web.Application, where: str) -> socket.socket:
+        runner = web.AppRunner(app, access_log=None, shutdown_timeout=self.config.server.drain)
+        await runner.setup()
+        self._stack.push_async_callback(runner.cleanup)
+        try:
+            listener = open_listener(where)
+        except ListenError as error:
+            raise StartError(str(error)) from error
+        await web.SockSite(runner, listener, backlog=1024).start()
+        self.addresses.append(address_of(listener))
+        return listener
+
+    async def _why_not_ready(self) -> str | None:
+        if self._stopping:
+            return "shutting down"
+        if self.config.log.unavailable == "degrade":
+            return None
+        now = self._clock.monotonic()
+        if now - self._ready[0] >= READY_CACHE:
+            self._ready = (now, await _why_not_writable(self._log))
+        return self._ready[1]
+
+    async def _keep_pruning(self) -> None:
+        while True:
+            await asyncio.sleep(PRUNE_INTERVAL)
+            before = self._clock.time() - self.config.log.retention
+            try:
+                while await self._log.prune(before, PRUNE_STEP) == PRUNE_STEP:
+                    pass
+            except LogUnavailable:
+                structlog.get_logger().warning("prune_failed")
+
+    async def _close_providers(self) -> None:
+        await asyncio.gather(*(_close(link) for link in self._world.links.values()))
+
+
+async def serve(sidecar: Sidecar, started: float) -> None:
+    """Run until SIGTERM or SIGINT; a second signal ends it at once.
+
+    `started` is when the process began (monotonic), for the time to ready.
+    """
+    loop = asyncio.get_running_loop()
+    first, second = asyncio.Event(), asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, lambda: second.set() if first.is_set() else first.set())
+    await sidecar.start()
+    _announce(sidecar, time.monotonic() - started)
+    await first.wait()
+    structlog.get_logger().info("stopping")
+    stopping = asyncio.create_task(sidecar.stop())
+    hurry = asyncio.create_task(second.wait())
+    await asyncio.wait({stopping, hurry}, return_when=asyncio.FIRST_COMPLETED)
+    if not stopping.done():
+        os._exit(0)  # asked twice: the log is written ahead, the next start closes what is open
+    hurry.cancel()
+    await stopping
+    structlog.get_logger().info("stopped")
+
+
+def _announce(sidecar: Sidecar, seconds: float) -> None:
+    """The first line: what runs, with which chains, where."""
+    config = sidecar.config
+    structlog.get_logger().info(
+        "ready",
+        version=__version__,
+        environment=config.environment,
+        config=str(config.path),
+        digest=config.digest,
+        chains={name: list(chain.providers) for name, chain in config.chains.items()},
+        not_configured={n: list(p.missing) for n, p in config.providers.items() if p.missing},
+        listen=sidecar.addresses,
+        ready_ms=round(seconds * 1000),
+    )
+    where = sidecar.addresses[0]
+    if sys.stdout.isatty() and where.startswith("http"):
+        sys.stderr.write(INVITATION.format(where=where))
+
+
+def _make_log(config: Config) -> DeliveryLog:
+    if config.log.path == ":memory:":
+        return MemoryLog()
+    return SqliteLog(Path(config.log.path), durability=config.log.durability)
+
+
+async def _open(link: Link) -> None:
+    if link.provider is None:
+        return
+    try:
+        async with asyncio.timeout(PROVIDER_OPEN):
+            await link.provider.__aenter__()
+    except Exception as error:  # noqa: BLE001  # a guest that cannot open is left out, not the house
+        _provider_failed(link.name, error)
+        link.provider, link.missing = None, (f"it could not be opened: {type(error).__name__}",)
+
+
+async def _close(link: Link) -> None:
+    provider: Provider[Any] | None = link.provider
+    if provider is None:
+        return
+    closing = asyncio.ensure_future(provider.__aexit__(None, None, None))
+    done, _ = await asyncio.wait({closing}, timeout=PROVIDER_CLOSE)
+    if not done or closing.cancelled() or closing.exception() is not None:
+        structlog.get_logger().warning("provider_close_failed", provider=link.name)
+
+
+def _provider_failed(name: str, error: BaseException) -> None:
+    structlog.get_logger().error("provider_failed", provider=name, error=type(error).__name__)
+
+
+async def _why_not_writable(log: DeliveryLog) -> str | None:
+    try:
+        await log.ping()
+    except LogUnavailable:
+        return "the delivery log cannot be written"
+    return None
+
+
+async def _cancelled(task: asyncio.Task[None]) -> None:
+    task.cancel()
+    await asyncio.wait({task})

@@ -1,0 +1,281 @@
+"""The commands. Data goes to stdout, messages to stderr.
+
+Exit codes: 0 fine, 1 a negative answer, 2 usage, 69 unavailable, 78 bad configuration.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import http.client
+import json
+import os
+import sys
+import time
+from collections.abc import Callable, Mapping
+from importlib.resources import files
+from pathlib import Path
+from typing import Any, NoReturn
+
+import click
+
+from sidecar import __version__, probe
+from sidecar.delivery.errors import ConfigError
+
+EX_NEGATIVE, EX_UNAVAILABLE, EX_CONFIG = 1, 69, 78
+ANSWER_TIMEOUT = 35.0
+"""Seconds `send` waits: the longest deadline there is, and a little."""
+CHECK_TIMEOUT = 10.0
+"""Seconds that `check --online` gives each account."""
+
+
+def _option(*names: str, **settings: Any) -> Callable[[Any], Any]:
+    """An option that is also the variable `OTP_SIDECAR_<NAME>`."""
+    long = next(name for name in names if name.startswith("--")).removeprefix("--")
+    variable = f"OTP_SIDECAR_{long.replace('-', '_').upper()}"
+    return click.option(*names, envvar=variable, show_envvar=True, **settings)
+
+
+_config_option = _option(
+    "--config",
+    "-c",
+    default="providers.yaml",
+    show_default=True,
+    type=click.Path(path_type=Path),
+    help="The configuration file.",
+)
+_url_option = _option(
+    "--url", default=probe.DEFAULT_URL, show_default=True, help="The running sidecar."
+)
+_json_option = _option("--json", "as_json", is_flag=True, help="Print JSON.")
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+def cli() -> None:
+    """Deliver one-time codes through a chain of providers."""
+
+
+@cli.command()
+def version() -> None:
+    """Print the version."""
+    click.echo(f"otp-sidecar {__version__}")
+
+
+@cli.command(add_help_option=True)
+@click.option(
+    "--ready", is_flag=True, help="Ask whether it takes sends, not only whether it is up."
+)
+@click.option("--wait", default="0s", help="Ask again until yes, for at most this long.")
+@_url_option
+def health(ready: bool, wait: str, url: str) -> None:
+    """Ask a running sidecar for its health; exit 0 for yes, 1 for no."""
+    sys.exit(probe.main([*(["--ready"] if ready else []), "--wait", wait, "--url", url]))
+
+
+@cli.command()
+@_config_option
+@click.pass_obj
+def run(started: float | None, config: Path) -> None:
+    """Serve, until SIGTERM or Ctrl-C."""
+    from sidecar import app, logs
+
+    loaded, registry = _load(config)
+    logs.redactor.add(loaded.secrets)
+    logs.configure()
+    # What `.env` holds, the SDKs' own credential chains must see too; the environment wins.
+    for name, value in loaded.environ.items():
+        os.environ.setdefault(name, value)
+    try:
+        sidecar = app.Sidecar(loaded, registry)
+        asyncio.run(app.serve(sidecar, started or time.monotonic()))
+    except ConfigError as error:
+        _fail(str(error), EX_CONFIG)
+    except app.StartError as error:
+        _fail(str(error), EX_UNAVAILABLE)
+
+
+@cli.command()
+@click.argument("file", required=False, type=click.Path(path_type=Path))
+@_config_option
+@_option("--online", is_flag=True, help="Reach each account, without sending.")
+@_json_option
+def check(file: Path | None, config: Path, online: bool, as_json: bool) -> None:
+    """Validate a configuration as a start does."""
+    from sidecar.say import say_valid
+
+    loaded, _ = _load(file or config)
+    if not online:
+        say_valid(loaded, as_json=as_json)
+        return
+    from sidecar.accounts import check_accounts
+
+    for name, value in loaded.environ.items():
+        os.environ.setdefault(name, value)
+    reports = asyncio.run(check_accounts(loaded, CHECK_TIMEOUT))
+    if as_json:
+        click.echo(json.dumps(reports, indent=2))
+    for report in [] if as_json else reports:
+        click.echo(f"{report['provider']:<16} {report['state']:<15} {report['summary']}")
+    sys.exit(any(r["state"] in ("blocked", "unreachable") for r in reports) * EX_NEGATIVE)
+
+
+@cli.group("config")
+def config_group() -> None:
+    """Show, describe or begin a configuration."""
+
+
+@config_group.command("show")
+@_config_option
+@_json_option
+def config_show(config: Path, as_json: bool) -> None:
+    """Print the effective configuration, with where each value came from."""
+    from sidecar.config import effective, effective_yaml
+
+    loaded, _ = _load(config)
+    if as_json:
+        shown = {"config": effective(loaded), "origins": dict(loaded.origins)}
+        click.echo(json.dumps(shown, indent=2, default=str))
+    else:
+        click.echo(effective_yaml(loaded), nl=False)
+
+
+@config_group.command("schema")
+def config_schema() -> None:
+    """Print the JSON schema of the file, with the settings of every installed kind."""
+    from sidecar.config import schema
+    from sidecar.registry import Registry
+
+    registry = Registry()
+    classes = [registry.provider_class(found.name) for found in registry.installed()]
+    click.echo(json.dumps(schema(classes), indent=2, sort_keys=True))
+
+
+@config_group.command("init")
+def config_init() -> None:
+    """Print a commented file to begin with."""
+    click.echo(files("sidecar").joinpath("starter.yaml").read_text("utf-8"), nl=False)
+
+
+@cli.group()
+def providers() -> None:
+    """What is installed."""
+
+
+@providers.command("list")
+@_json_option
+def providers_list(as_json: bool) -> None:
+    """List the installed kinds."""
+    from sidecar.registry import Registry
+
+    registry = Registry()
+    rows: list[dict[str, Any]] = []
+    for found in registry.installed():
+        cls = registry.provider_class(found.name)
+        rows.append(
+            {
+                "kind": found.name,
+                "channels": sorted(cls.channels),
+                "distribution": found.dist.name if found.dist else None,
+                "version": found.dist.version if found.dist else None,
+                "development_only": cls.development_only,
+                "settings": list(cls.Config.model_fields),
+            }
+        )
+    if as_json:
+        click.echo(json.dumps(rows, indent=2))
+    for row in [] if as_json else rows:
+        channels = ",".join(row["channels"])
+        note = "  (development only)" if row["development_only"] else ""
+        click.echo(f"{row['kind']:<12} {channels:<10} {row['distribution']} {row['version']}{note}")
+
+
+@cli.command()
+@_option("--channel", required=True, help="email or sms.")
+@_option("--to", help="The recipient; TEST_EMAIL or TEST_PHONE where absent.")
+@_option("--text", default="Your code is 123456", show_default=True, help="The text.")
+@_option("--subject", help="E-mail only.")
+@_url_option
+@_json_option
+def send(
+    channel: str, to: str | None, text: str, subject: str | None, url: str, as_json: bool
+) -> None:
+    """Send through a running sidecar, and print the walk down the chain."""
+    from sidecar.say import print_walk
+
+    to = to or os.environ.get({"email": "TEST_EMAIL", "sms": "TEST_PHONE"}.get(channel, ""), "")
+    if not to:
+        raise click.UsageError("name a recipient with --to, or in TEST_EMAIL or TEST_PHONE")
+    body = {"channel": channel, "to": to, "text": text, "subject": subject}
+    status, answer = _call(url, "POST", "/v1/send", {k: v for k, v in body.items() if v})
+    if as_json:
+        click.echo(json.dumps(answer, indent=2))
+    else:
+        print_walk(status, answer)
+    sys.exit(0 if status in (200, 202) else EX_NEGATIVE)
+
+
+@cli.command()
+@_option("--channel", required=True, help="email or sms.")
+@_option("--to", help="The recipient it is about; nothing is sent.")
+@_url_option
+@_json_option
+def explain(channel: str, to: str | None, url: str, as_json: bool) -> None:
+    """Say which chain would be used now, and why each provider is in or out. Sends nothing."""
+    from sidecar.say import next_of, standing
+
+    _, answer = _call(url, "GET", "/health")
+    chain = answer.get("chains", {}).get(channel)
+    if chain is None:
+        names = ", ".join(answer.get("chains", {}))
+        _fail(f"no chain serves the channel {channel}; there are: {names}", EX_NEGATIVE)
+    if as_json:
+        click.echo(json.dumps({"channel": channel, **chain}, indent=2))
+        return
+    click.echo(f"{channel}{f' to {to}' if to else ''}: {next_of(chain)}")
+    for number, provider in enumerate(chain["providers"], 1):
+        click.echo(f"  {number}. {provider['name']:<16} {standing(provider)}")
+
+
+# Small things
+
+
+def _load(path: Path) -> tuple[Any, Any]:
+    from sidecar.config import load
+    from sidecar.registry import Registry
+
+    registry = Registry()
+    try:
+        return load(path, environ=os.environ, provider_class=registry.provider_class), registry
+    except ConfigError as error:
+        _fail(str(error), EX_CONFIG)
+
+
+def _call(
+    url: str, method: str, path: str, body: Mapping[str, Any] | None = None
+) -> tuple[int, dict[str, Any]]:
+    """One JSON exchange with a running sidecar; ends the command where there is none."""
+    headers = {"Content-Type": "application/json"}
+    token = os.environ.get("OTP_SIDECAR_TOKEN")
+    if token:
+        headers["Authorization"] = f"Bearer {token}"
+    connection = http.client.HTTPConnection("localhost")
+    try:
+        connection.sock = probe.connect(url, ANSWER_TIMEOUT)
+        connection.request(method, path, json.dumps(body) if body else None, headers)
+        response = connection.getresponse()
+        return response.status, json.loads(response.read())
+    except ValueError as error:
+        _fail(f"{url} does not answer like a sidecar: {error}", EX_UNAVAILABLE)
+    except (OSError, http.client.HTTPException) as error:
+        why = getattr(error, "strerror", None) or type(error).__name__
+        _fail(
+            f"no sidecar answers at {url} ({why}); start one with "
+            "`otp-sidecar run`, or name another with --url",
+            EX_UNAVAILABLE,
+        )
+    finally:
+        connection.close()
+
+
+def _fail(message: str, code: int) -> NoReturn:
+    click.echo(message, err=True)
+    sys.exit(code)

@@ -1,0 +1,198 @@
+"""The sections of the file, but for the providers' own keys, which only their plugins know.
+
+The docstrings below the fields are what an editor shows for them.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, field_validator
+from pydantic import model_validator
+from pydantic_core import PydanticCustomError
+
+from sidecar.config.addresses import Address, OpsAddress, TcpAddress
+from sidecar.delivery.policy import OnRejected, OnUnknown, Panic
+from sidecar.delivery.provider import Provider
+from sidecar.settings import BreakerOverride, Duration, ProviderConfig, Settings
+
+ELSEWHERE = "elsewhere"
+"""The type of an error that belongs to the key in its context, not to the section."""
+
+_HOST = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9.-]{0,252})(?::[0-9]{1,5})?", re.ASCII)
+
+
+def _clean(text: str) -> str:
+    if not text.isprintable():
+        raise ValueError("must not contain line breaks or other control characters")
+    return text
+
+
+def _host(text: str) -> str:
+    if not _HOST.fullmatch(text):
+        raise ValueError("must be a host name, with or without a port")
+    return text.lower()
+
+
+def _off(value: Any) -> Any:
+    # An empty text, as `${NAME:-}` gives it, switches off what `null` switches off.
+    return None if value == "" else value
+
+
+Text = Annotated[str, Field(min_length=1), AfterValidator(_clean)]
+FileName = Annotated[Path, AfterValidator(lambda path: (_clean(str(path)), path)[1])]
+
+
+class Section(Settings):
+    model_config = ConfigDict(use_attribute_docstrings=True)
+
+
+class Server(Section):
+    """Where the app reaches the sidecar, and who may."""
+
+    listen: Address = Field(default="127.0.0.1:8780", validate_default=True)
+    """`127.0.0.1:8780`, `[::1]:8780`, or `unix:/run/otp-sidecar/api.sock`."""
+    ops_listen: Annotated[OpsAddress | None, BeforeValidator(_off)] = None
+    """A second listener for `/livez`, `/readyz` and `/metrics` alone, such as `0.0.0.0:8781`."""
+    token_file: Annotated[FileName | None, BeforeValidator(_off)] = None
+    """A file with the token that callers must present, one per line while it is rotated."""
+    allowed_hosts: tuple[Annotated[str, AfterValidator(_host)], ...] = ()
+    """Names, besides the loopback ones, that a request's `Host` may carry."""
+    allow_non_loopback: bool = False
+    """Let `listen` be an address that others can reach; needs `token_file`."""
+    drain_delay: Duration = Field(default=0.0, ge=0.0, le=300.0)
+    """After SIGTERM: how long to go on accepting before draining begins."""
+    drain: Duration = Field(default=20.0, ge=0.0, le=600.0)
+    """After that: how long to wait for what is in flight."""
+
+    @model_validator(mode="after")
+    def _listens_where_it_may(self) -> Server:
+        if not self.listen.loopback and not (self.allow_non_loopback and self.token_file):
+            raise PydanticCustomError(
+                ELSEWHERE,
+                "must be loopback or a Unix socket; another address needs "
+                "`allow_non_loopback: true` and a `token_file`",
+                {"key": "listen"},
+            )
+        same = isinstance(self.listen, TcpAddress) and self.listen == self.ops_listen
+        if same and self.ops_listen is not None and self.ops_listen.port:
+            raise PydanticCustomError(ELSEWHERE, "must not be `listen`", {"key": "ops_listen"})
+        return self
+
+
+class Log(Section):
+    """The delivery log."""
+
+    path: Text = "data/deliveries.db"
+    """The database, relative to the working directory; `:memory:` keeps nothing over a restart."""
+    durability: Literal["normal", "full"] = "normal"
+    """`full` survives a power cut too, at about 1 ms more per write."""
+    unavailable: Literal["refuse", "degrade"] = "refuse"
+    """Where the log cannot be written: refuse to send, or send and flag it."""
+    retention: Duration = Field(default=30 * 86400.0, gt=0.0, le=3650 * 86400.0)
+    """How long deliveries are kept."""
+    keys: Duration = Field(default=86400.0, gt=0.0, le=3650 * 86400.0)
+    """How long an idempotency key is remembered."""
+
+
+class Limits(Section):
+    """How much at once, and for how long."""
+
+    deadline: Duration = Field(default=10.0, gt=0.0, le=30.0)
+    """The whole chain's time for one message; 30s at most."""
+    in_flight: int = Field(default=256, ge=1, le=100_000)
+    """Sends under way at once."""
+    in_flight_per_provider: int = Field(default=64, ge=1, le=100_000)
+    """Sends under way at once at one provider."""
+    queue: int = Field(default=256, ge=0, le=100_000)
+    """Sends that may wait for room."""
+    queue_wait: Duration = Field(default=1.0, ge=0.0, le=30.0)
+    """How long they wait."""
+
+
+class ChainSection(Section):
+    """The providers of one channel, in order, and what follows from an attempt that failed."""
+
+    providers: tuple[str, ...] = Field(min_length=1)
+    """Names of providers, the first choice first."""
+    on_unknown: OnUnknown = OnUnknown.FAILOVER
+    """After an attempt that may have been taken: try the next provider, or stop."""
+    on_rejected: OnRejected = OnRejected.STOP
+    """After the message or the recipient was rejected."""
+    panic: Panic = Panic.PROBE
+    """With every circuit open: try one provider anyway, or fail fast."""
+    max_unknown_failovers: int = Field(default=1, ge=0, le=10)
+    """How many attempts that may have been taken the chain goes on after."""
+
+
+class Root(Section):
+    """The configuration of an OTP Sidecar."""
+
+    version: int = 1
+    """The version of this format: 1."""
+    environment: Literal["development", "test", "staging", "production"] = "development"
+    """`production` refuses providers that are for development only."""
+    server: Server = Server()
+    log: Log = Log()
+    limits: Limits = Limits()
+    breaker: BreakerOverride = BreakerOverride()
+    providers: dict[str, Any] = Field(default={})
+    """The providers by name; `kind` says which plugin serves one and defaults to the name."""
+    chains: dict[str, Any]
+    """The providers of each channel, in order."""
+
+    @field_validator("version")
+    @classmethod
+    def _known_version(cls, version: int) -> int:
+        if version != 1:
+            raise ValueError("this version of OTP Sidecar reads `version: 1` only")
+        return version
+
+
+@dataclass(frozen=True, slots=True)
+class ProviderSection:
+    """One provider. `settings` is None where `missing` names what the environment lacks.
+
+    `timeout` is in seconds; `breaker` is the file's with the provider's own keys on top.
+    """
+
+    name: str
+    kind: str
+    cls: type[Provider[Any]]
+    settings: ProviderConfig | None
+    missing: tuple[str, ...]
+    optional: bool
+    enabled: bool
+    timeout: float
+    breaker: BreakerOverride
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """A configuration without a fault.
+
+    `digest` is the first 12 hex digits of the file's SHA-256. `origins` tells by dotted path where
+    a value came from: `providers.yaml:12:5`, `default`, `env NAME`, `.env NAME`, `file /path`.
+    `secrets` holds every secret text that was read, `environ` the process's variables with those
+    of `.env` beneath.
+    """
+
+    path: Path
+    digest: str
+    environment: str
+    server: Server
+    log: Log
+    limits: Limits
+    breaker: BreakerOverride
+    providers: Mapping[str, ProviderSection]
+    chains: Mapping[str, ChainSection]
+    origins: Mapping[str, str]
+    secrets: frozenset[str]
+    environ: Mapping[str, str]
+
+    def __repr__(self) -> str:
+        return f"Config(path={str(self.path)!r}, digest={self.digest!r})"

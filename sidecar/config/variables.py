@@ -1,0 +1,229 @@
+"""`${NAME}`, `${NAME:-default}`, `${file:/path}` and `$$` inside texts, expanded after parsing.
+
+What they stand for is always a text, never YAML: a value cannot bring keys or lists of its own.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import re
+import stat
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from dotenv.parser import parse_stream
+
+from sidecar.config.document import MAX_TEXT, Document
+from sidecar.config.faults import FaultLog, KeyPath, Place, printable
+
+FILE_LIMIT = 64 * 1024
+"""Bytes of a `.env` and of a secret's file; longer ones are refused."""
+
+_VARIABLE = re.compile(r"\$\$|\$\{([^{}]*)\}|\$\{")
+_NAME = re.compile(r"([A-Za-z_][A-Za-z0-9_]*)(?::-(.*))?", re.DOTALL)
+_CONTROL = re.compile("[\x00-\x1f\x7f]")
+_SURROGATE = re.compile("[\ud800-\udfff]")
+_HOW = "write `${NAME}`, `${NAME:-default}`, `${file:/path}`, or `$$` for a dollar sign"
+
+
+@dataclass(frozen=True, slots=True)
+class Environment:
+    """The process's variables with those of `.env` beneath; `directory` is the configuration's."""
+
+    values: Mapping[str, str]
+    process: Mapping[str, str]
+    directory: Path
+
+    def origin(self, name: str) -> str:
+        return f"env {name}" if name in self.process else f".env {name}"
+
+
+def read_environment(directory: Path, process: Mapping[str, str], faults: FaultLog) -> Environment:
+    """Read `.env` in `directory`, if there is one; a line that cannot be read is a fault."""
+    path = directory / ".env"
+    beneath: dict[str, str] = {}
+    try:
+        text = _read(path)
+    except FileNotFoundError:
+        text = ""
+    except (OSError, ValueError) as error:
+        faults.add(Place(), _why_unreadable(error), file=str(path))
+        text = ""
+    for line in parse_stream(io.StringIO(text)):
+        if line.error:
+            place = Place(line.original.line)
+            faults.add(place, "not a line of the form NAME=value", file=str(path))
+            break
+        if line.key is not None and line.value is not None:
+            beneath[line.key] = line.value
+    return Environment({**beneath, **process}, process, directory)
+
+
+@dataclass(frozen=True, slots=True)
+class Gap:
+    """A variable without a value, or a secret's file that is not there. `name` names it."""
+
+    path: KeyPath
+    name: str
+    message: str
+
+
+@dataclass(slots=True)
+class Expansion:
+    """The values with every variable replaced.
+
+    A key whose value could not be made is left out of `value` and stands in `holes`. `origins` has
+    the paths whose value came from outside the file, `outside` those values, `secrets` the
+    contents of files.
+    """
+
+    value: dict[str, Any] = field(default_factory=dict)
+    origins: dict[KeyPath, str] = field(default_factory=dict)
+    gaps: list[Gap] = field(default_factory=list)
+    holes: list[KeyPath] = field(default_factory=list)
+    outside: set[str] = field(default_factory=set)
+    secrets: set[str] = field(default_factory=set)
+
+
+def expand(document: Document, environment: Environment, faults: FaultLog) -> Expansion:
+    """Replace the variables in every text. Gaps are returned: only the reader knows who may have one."""
+    expander = _Expander(document, environment, faults)
+    expander.result.value = expander.mapping(document.value, ())
+    return expander.result
+
+
+class _NoValue(Exception):
+    """Something was noted for this text; it has no value."""
+
+
+class _Expander:
+    def __init__(self, document: Document, environment: Environment, faults: FaultLog) -> None:
+        self.result = Expansion()
+        self._document = document
+        self._environment = environment
+        self._faults = faults
+        self._files: dict[str, str | Exception] = {}
+        self._length = 0
+
+    def mapping(self, value: Mapping[str, Any], path: KeyPath) -> dict[str, Any]:
+        expanded = {}
+        for key, item in value.items():
+            try:
+                expanded[key] = self._value(item, (*path, key))
+            except _NoValue:
+                self.result.holes.append((*path, key))
+        return expanded
+
+    def _value(self, value: Any, path: KeyPath) -> Any:
+        if isinstance(value, dict):
+            return self.mapping(value, path)
+        if isinstance(value, list):
+            return [self._value(item, (*path, i)) for i, item in enumerate(value)]
+        return self._text(value, path) if isinstance(value, str) and "$" in value else value
+
+    def _text(self, text: str, path: KeyPath) -> str:
+        whole, parts, origins, end = True, [], [], 0
+        for found in _VARIABLE.finditer(text):
+            parts.append(text[end : found.start()])
+            end = found.end()
+            try:
+                parts.append(self._replacement(found, path, origins))
+            except _NoValue:
+                whole = False
+        if not whole:
+            raise _NoValue
+        if origins:
+            self.result.origins[path] = ", ".join(dict.fromkeys(origins))
+        expanded = "".join([*parts, text[end:]])
+        if origins:
+            self.result.outside.add(expanded)
+        return expanded
+
+    def _replacement(self, found: re.Match[str], path: KeyPath, origins: list[str]) -> str:
+        if found[0] == "$$":
+            return "$"
+        inside = found[1] or ""
+        if inside.startswith("file:"):
+            value = self._file(inside.removeprefix("file:"), path)
+            origins.append(f"file {printable(inside.removeprefix('file:'))}")
+            return self._bounded(value, path)
+        match = _NAME.fullmatch(inside)
+        if match is None:
+            raise self._fault(path, f"this variable is not understood: {_HOW}")
+        return self._bounded(self._variable(match[1], match[2], path, origins), path)
+
+    def _variable(self, name: str, default: str | None, path: KeyPath, origins: list[str]) -> str:
+        value = self._environment.values.get(name, "")
+        if not value and default is not None:
+            return default.replace("$$", "$")
+        if not value:
+            state = "empty" if name in self._environment.values else "not set"
+            raise self._gap(path, name, f"the variable `{name}` is {state}: set it in the environment "
+                            f"or in `.env`, or give a default: `${{{name}:-...}}`")
+        if _CONTROL.search(value) or _SURROGATE.search(value):
+            raise self._fault(path, f"the variable `{name}` holds a line break or control character")
+        self.result.outside.add(value)
+        origins.append(self._environment.origin(name))
+        return value
+
+    def _file(self, name: str, path: KeyPath) -> str:
+        if name not in self._files:
+            self._files[name] = _secret(self._environment.directory / name)
+        content, shown = self._files[name], printable(name)
+        if isinstance(content, FileNotFoundError | NotADirectoryError):
+            raise self._gap(path, shown, f"the file `{shown}` is not there")
+        if isinstance(content, Exception):
+            raise self._fault(path, f"the file `{shown}` {_why_unreadable(content)}")
+        if not content:
+            raise self._gap(path, shown, f"the file `{shown}` is empty")
+        self.result.secrets.add(content)
+        return content
+
+    def _bounded(self, value: str, path: KeyPath) -> str:
+        self._length += len(value)
+        if self._length > MAX_TEXT:
+            self._fault(path, "the variables up to here stand for too much text")
+            self._faults.raise_any()
+        return value
+
+    def _gap(self, path: KeyPath, name: str, message: str) -> _NoValue:
+        self.result.gaps.append(Gap(path, name, message))
+        return _NoValue()
+
+    def _fault(self, path: KeyPath, message: str) -> _NoValue:
+        self._faults.add(self._document.place(path), message, path)
+        return _NoValue()
+
+
+def _secret(path: Path) -> str | Exception:
+    """The file's text without its one trailing newline, or why there is none."""
+    try:
+        text = _read(path)
+    except (OSError, ValueError) as error:
+        return error
+    text = text.removesuffix("\n").removesuffix("\r") if text.endswith("\n") else text
+    return ValueError("holds a line break or control character") if _CONTROL.search(text) else text
+
+
+def _read(path: Path) -> str:
+    # Without O_NONBLOCK a named pipe would hold up the start for ever.
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    with os.fdopen(descriptor, "rb") as file:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            raise ValueError("is not a regular file")
+        data = file.read(FILE_LIMIT + 1)
+    if len(data) > FILE_LIMIT:
+        raise ValueError("is longer than 64 KiB")
+    return data.decode("utf-8-sig")
+
+
+def _why_unreadable(error: Exception) -> str:
+    match error:
+        case UnicodeDecodeError():
+            return "is not UTF-8"
+        case OSError():
+            return f"cannot be read: {error.strerror or type(error).__name__}"
+    return str(error)

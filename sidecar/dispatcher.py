@@ -1,0 +1,236 @@
+"""From a wish to a delivery: claim the key, walk the chain, write the log, tell the observers."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from sidecar.declined import (
+    Draining,
+    InFlight,
+    KeyReused,
+    LogRefuses,
+    NoChain,
+    Overloaded,
+)
+from sidecar.delivery.chain import Chain
+from sidecar.delivery.clock import Clock
+from sidecar.delivery.link import Limits
+from sidecar.delivery.model import Attempt, Delivery, Message, Outcome, Status
+from sidecar.delivery.policy import status_of
+from sidecar.delivery.segments import count_segments
+from sidecar.journal import Backlog, Journal
+from sidecar.privacy import Fingerprint, mask
+from sidecar.store import Claim, Claimed, DeliveryLog, Existing, LogUnavailable
+
+UNWRITTEN_LIMIT = 10_000
+"""Ended deliveries kept in memory while the log cannot be written; beyond, no send is begun."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """What a caller asks for. `body` is a canonical form of the request, to tell two apart.
+
+    `message.id` is empty where the caller gave none. `deadline` is in seconds from `asked_at`
+    (monotonic); None for the configured one. `wait` lets a second caller of a key under way have
+    the first one's outcome.
+    """
+
+    message: Message
+    body: bytes
+    asked_at: float
+    key: str | None = None
+    deadline: float | None = None
+    wait: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Routes:
+    """One version of the configuration, as sends see it: taken once, when a send begins."""
+
+    chains: Mapping[str, Chain]
+    limits: Limits
+    deadline: float
+    keep_keys: float
+    degrade: bool
+
+
+Told = Callable[[Delivery], None]
+
+
+class Dispatcher:
+    """The one way to send. `tell` hears of every delivery that ended, after it was logged."""
+
+    def __init__(
+        self, log: DeliveryLog, fingerprint: Fingerprint, routes: Routes, clock: Clock, tell: Told
+    ) -> None:
+        self.routes = routes
+        self.draining = False
+        self.replays = 0
+        self._log = log
+        self._fingerprint = fingerprint
+        self._clock = clock
+        self._tell = tell
+        self._under_way: dict[str, tuple[str, asyncio.Task[Delivery]]] = {}
+        self._backlog = Backlog(log)
+
+    @property
+    def under_way(self) -> int:
+        """How many sends have begun and not ended."""
+        return len(self._under_way)
+
+    @property
+    def unwritten(self) -> int:
+        """How many ended deliveries wait for a log that can be written."""
+        return len(self._backlog)
+
+    async def send(self, wish: Wish) -> Delivery:
+        """Deliver, or give what became of the same wish before. Raises `Declined`.
+
+        A caller that goes away does not stop a send: it runs as a task of its own to its end.
+        """
+        body_hash = self._fingerprint.of("body", wish.body)
+        name = self._name_of(wish)
+        running = self._under_way.get(name)
+        if running is not None:
+            return await self._join(running, body_hash, wait=wish.wait)
+        chain = self._admit(wish)
+        task = asyncio.create_task(self._run(wish, chain, body_hash, self.routes))
+        self._under_way[name] = (body_hash, task)
+        task.add_done_callback(lambda done: self._ended(name, done))
+        return await asyncio.shield(task)
+
+    async def get(self, delivery_id: str) -> Delivery | None:
+        """What the log has of a delivery. Raises `LogUnavailable`."""
+        return self._backlog.get(delivery_id) or await self._log.get(delivery_id)
+
+    async def drain(self, seconds: float) -> bool:
+        """Begin nothing more and wait for what is under way; False where some did not end."""
+        self.draining = True
+        tasks = {task for _, task in self._under_way.values()}
+        if tasks:
+            _, late = await asyncio.wait(tasks, timeout=seconds)
+            return not late
+        return True
+
+    async def stop(self) -> None:
+        """Cancel what is still under way and try once more to write what is unwritten."""
+        tasks = [task for _, task in self._under_way.values()]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        await self._backlog.close()
+
+    # One send
+
+    async def _run(self, wish: Wish, chain: Chain, body_hash: str, routes: Routes) -> Delivery:
+        claim = self._claim_of(wish, body_hash)
+        claimed = await self._claim(claim, routes)
+        if isinstance(claimed, Existing):
+            return self._known(claimed)
+        if claimed is not None:
+            claim = replace(claim, id=claimed.id)
+        message = replace(wish.message, id=claim.id)
+        deadline = wish.asked_at + min(wish.deadline or routes.deadline, routes.deadline)
+        journal = Journal(self._log, claimed, self._clock, degrade=routes.degrade)
+        attempts = await chain.deliver(message, deadline, journal)
+        delivery = self._delivery(claim, attempts, chain, logged=journal.complete)
+        if claimed is not None:
+            await self._backlog.finish(claimed, delivery)
+        self._tell(delivery)
+        return delivery
+
+    async def _claim(self, claim: Claim, routes: Routes) -> Claimed | Existing | None:
+        try:
+            return await self._log.claim(claim, keep_keys=routes.keep_keys)
+        except LogUnavailable as error:
+            if routes.degrade:
+                return None
+            raise LogRefuses("the delivery log cannot be written; nothing was sent") from error
+
+    def _known(self, existing: Existing) -> Delivery:
+        if not existing.same_body:
+            raise KeyReused("this idempotency key or id was used with another message")
+        delivery = self._backlog.get(existing.delivery.id) or existing.delivery
+        if delivery.status is Status.PENDING:
+            raise InFlight("a send under this key is under way")
+        self.replays += 1
+        return replace(delivery, replayed=True)
+
+    async def _join(
+        self, running: tuple[str, asyncio.Task[Delivery]], body_hash: str, *, wait: bool
+    ) -> Delivery:
+        other_hash, task = running
+        if other_hash != body_hash:
+            raise KeyReused("this idempotency key or id was used with another message")
+        if not wait:
+            raise InFlight("a send under this key is under way; `Prefer: wait` waits for it")
+        self.replays += 1
+        return replace(await asyncio.shield(task), replayed=True)
+
+    # Small things
+
+    def _admit(self, wish: Wish) -> Chain:
+        routes = self.routes
+        if self.draining:
+            raise Draining("the sidecar is shutting down; nothing was sent")
+        chain = routes.chains.get(wish.message.channel)
+        if chain is None:
+            names = ", ".join(f"`{name}`" for name in routes.chains) or "none"
+            raise NoChain(f"no chain is configured for this channel; there are: {names}")
+        room = routes.limits.in_flight + routes.limits.queue
+        if self.under_way >= room or len(self._backlog) >= UNWRITTEN_LIMIT:
+            raise Overloaded("too many sends are under way; nothing was sent")
+        return chain
+
+    def _name_of(self, wish: Wish) -> str:
+        if wish.key is not None:
+            return self._fingerprint.of("key", wish.key)
+        return f"id {wish.message.id or secrets.token_hex(8)}"
+
+    def _claim_of(self, wish: Wish, body_hash: str) -> Claim:
+        message = wish.message
+        return Claim(
+            id=message.id or f"otp_{secrets.token_hex(12)}",
+            channel=message.channel,
+            purpose=message.purpose,
+            recipient=mask(message.to),
+            recipient_hash=self._fingerprint.of("recipient", message.to),
+            body_hash=body_hash,
+            at=self._clock.time(),
+            key_hash=None if wish.key is None else self._fingerprint.of("key", wish.key),
+            segments=count_segments(message.text).count if message.channel == "sms" else None,
+        )
+
+    def _delivery(
+        self, claim: Claim, attempts: tuple[Attempt, ...], chain: Chain, *, logged: bool
+    ) -> Delivery:
+        status = status_of(attempts)
+        return Delivery(
+            id=claim.id,
+            channel=claim.channel,
+            purpose=claim.purpose,
+            status=status,
+            started_at=claim.at,
+            ended_at=self._clock.time(),
+            attempts=attempts,
+            recipient=claim.recipient,
+            recipient_hash=claim.recipient_hash,
+            segments=claim.segments,
+            reason=_reason(attempts),
+            retry_after=chain.retry_after() if status.surely_not_sent else None,
+            logged=logged,
+        )
+
+    def _ended(self, name: str, task: asyncio.Task[Delivery]) -> None:
+        del self._under_way[name]
+        if not task.cancelled():
+            task.exception()  # retrieved: the caller may have gone
+
+
+def _reason(attempts: Sequence[Attempt]) -> str | None:
+    """What the last provider that was tried said; None after an acceptance or where none was."""
+    tried = [a for a in attempts if a.tried]
+    return tried[-1].reason if tried and tried[-1].outcome is not Outcome.ACCEPTED else None

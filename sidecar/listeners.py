@@ -1,0 +1,88 @@
+"""Where the sidecar listens: a loopback address, or a Unix socket that only its owner can open."""
+
+from __future__ import annotations
+
+import errno
+import os
+import socket
+import stat
+from pathlib import Path
+
+
+class ListenError(Exception):
+    """The listener cannot be opened; the text is one line for a person."""
+
+
+def open_listener(where: str) -> socket.socket:
+    """A bound socket for `host:port`, `[v6]:port` or `unix:/path`. Raises `ListenError`."""
+    if where.startswith("unix:"):
+        return _open_unix(Path(where.removeprefix("unix:")))
+    host, _, port = where.rpartition(":")
+    return _open_tcp(host.strip("[]"), int(port))
+
+
+def address_of(listener: socket.socket) -> str:
+    """How a person would write the listener's address."""
+    if listener.family == socket.AF_UNIX:
+        return f"unix:{listener.getsockname()}"
+    host, port = listener.getsockname()[:2]
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+def _open_tcp(host: str, port: int) -> socket.socket:
+    try:
+        family, kind, proto, _, address = socket.getaddrinfo(
+            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )[0]
+        listener = socket.socket(family, kind, proto)
+    except OSError as error:
+        raise ListenError(f"cannot listen on {host}:{port}: {error.strerror}") from error
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind(address)
+    except OSError as error:
+        listener.close()
+        raise ListenError(_why(f"{host}:{port}", error)) from error
+    return listener
+
+
+def _open_unix(path: Path) -> socket.socket:
+    _clear_stale(path)
+    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    before = os.umask(0o177)  # the mode is right from the first moment: no window for another user
+    try:
+        listener.bind(str(path))
+    except OSError as error:
+        listener.close()
+        raise ListenError(_why(f"unix:{path}", error)) from error
+    finally:
+        os.umask(before)
+    return listener
+
+
+def _clear_stale(path: Path) -> None:
+    """Make the directory, and remove a socket that nobody listens on; never anything else."""
+    try:
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        mode = path.lstat().st_mode
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        raise ListenError(f"cannot listen on unix:{path}: {error.strerror}") from error
+    if not stat.S_ISSOCK(mode):
+        raise ListenError(f"cannot listen on unix:{path}: there is something that is no socket")
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+        try:
+            probe.connect(str(path))
+        except ConnectionRefusedError:
+            path.unlink()
+            return
+        except OSError as error:
+            raise ListenError(f"cannot listen on unix:{path}: {error.strerror}") from error
+    raise ListenError(f"cannot listen on unix:{path}: another process does")
+
+
+def _why(where: str, error: OSError) -> str:
+    if error.errno == errno.EADDRINUSE:
+        return f"cannot listen on {where}: another process does; change server.listen, or stop it"
+    return f"cannot listen on {where}: {error.strerror}"

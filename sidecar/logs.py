@@ -1,0 +1,152 @@
+"""The process's own words: one JSON line an event on stdout, human-readable on a terminal.
+
+One canonical line per delivery. Secrets that the configuration read are struck out of every value,
+other libraries' lines carry their template and never their arguments, and no traceback is printed:
+an exception's text may hold a number or a code.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+import sys
+from collections.abc import Iterable, MutableMapping
+from typing import Any, TextIO
+
+import orjson
+import structlog
+
+from sidecar.delivery.model import Delivery, Status
+from sidecar.hookspecs import hookimpl
+
+FIELD_LIMIT = 1_000
+"""Characters of one field; longer ones are cut."""
+SHORTEST_SECRET = 6
+"""A shorter secret is not struck out: it would strike half of every line."""
+_TALKATIVE = (
+    "aiosmtplib",
+    "aiohttp",
+    "asyncio",
+    "boto3",
+    "botocore",
+    "python_http_client",
+    "sendgrid",
+    "twilio",
+    "urllib3",
+)
+
+Event = MutableMapping[str, Any]
+
+
+class Redactor:
+    """Strikes registered secrets out of every text of an event."""
+
+    def __init__(self) -> None:
+        self._secrets: set[str] = set()
+        self._pattern: re.Pattern[str] | None = None
+
+    def add(self, secrets: Iterable[str]) -> None:
+        """Register secrets, for good: a rotated one may still turn up."""
+        self._secrets.update(s for s in secrets if len(s) >= SHORTEST_SECRET)
+        longest_first = map(re.escape, sorted(self._secrets, key=len, reverse=True))
+        self._pattern = re.compile("|".join(longest_first)) if self._secrets else None
+
+    def clean(self, text: str) -> str:
+        """The text without a registered secret, cut to `FIELD_LIMIT`."""
+        if self._pattern is not None:
+            text = self._pattern.sub("***", text)
+        return text if len(text) <= FIELD_LIMIT else f"{text[:FIELD_LIMIT]}..."
+
+    def __call__(self, _logger: object, _method: str, event: Event) -> Event:
+        for key, value in event.items():
+            if isinstance(value, str):
+                event[key] = self.clean(value)
+        return event
+
+
+redactor = Redactor()
+
+
+def configure(*, human: bool | None = None, stream: TextIO | None = None) -> None:
+    """Set up structlog and the standard library's logging for this process.
+
+    `human` chooses readable lines over JSON; None asks whether the stream is a terminal.
+    """
+    out = stream or sys.stdout
+    human = out.isatty() if human is None else human
+    renderer: Any = structlog.dev.ConsoleRenderer() if human else _json_line
+    structlog.configure(
+        processors=[
+            structlog.contextvars.merge_contextvars,
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True, key="ts"),
+            _class_of_exception,
+            redactor,
+            renderer,
+        ],
+        logger_factory=structlog.PrintLoggerFactory(out),
+        wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
+        cache_logger_on_first_use=False,
+    )
+    logging.basicConfig(handlers=[_Bridge()], level=logging.WARNING, force=True)
+    for name in _TALKATIVE:  # at DEBUG and INFO these print bodies, headers and keys
+        logging.getLogger(name).setLevel(logging.WARNING)
+
+
+class _Bridge(logging.Handler):
+    """Other libraries' records, without their arguments."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        kind = record.exc_info[0] if record.exc_info else None
+        structlog.get_logger().log(
+            record.levelno,
+            "library",
+            logger=record.name,
+            message=str(record.msg),
+            **({"error": kind.__name__} if kind else {}),
+        )
+
+
+class CanonicalLine:
+    """The observer that writes one line for every delivery and one for every circuit's change."""
+
+    @hookimpl
+    def delivery_ended(self, delivery: Delivery) -> None:
+        taken = delivery.receipt
+        told = structlog.get_logger()
+        write = told.info if delivery.status is Status.ACCEPTED else told.warning
+        write(
+            "delivery",
+            id=delivery.id,
+            channel=delivery.channel,
+            purpose=delivery.purpose,
+            outcome=delivery.status.value,
+            provider=taken.provider if taken else None,
+            attempts=[
+                f"{a.provider}:{a.outcome}" + (f":{a.reason}" if not a.tried else "")
+                for a in delivery.attempts
+            ],
+            reason=delivery.reason,
+            seconds=round((delivery.ended_at or delivery.started_at) - delivery.started_at, 4),
+            segments=delivery.segments,
+            recipient=delivery.recipient,
+            recipient_hash=delivery.recipient_hash,
+        )
+
+    @hookimpl
+    def circuit_changed(self, provider: str, before: str, after: str) -> None:
+        told = structlog.get_logger()
+        write = told.warning if after == "open" else told.info
+        write("circuit", provider=provider, before=before, after=after)
+
+
+def _json_line(_logger: object, _method: str, event: Event) -> str:
+    return orjson.dumps(event, default=str, option=orjson.OPT_NON_STR_KEYS).decode()
+
+
+def _class_of_exception(_logger: object, _method: str, event: Event) -> Event:
+    info = event.pop("exc_info", None)
+    error = info if isinstance(info, BaseException) else sys.exc_info()[1] if info else None
+    if error is not None:
+        event["error"] = type(error).__name__
+    return event

@@ -1,0 +1,137 @@
+"""Prometheus metrics: counters kept by an observer, gauges computed from the state when scraped."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Callable, Iterable, Iterator
+from itertools import pairwise
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from sidecar import __version__
+from sidecar.delivery.breaker import State
+from sidecar.delivery.link import Link, Room
+from sidecar.delivery.model import Delivery, Outcome
+from sidecar.dispatcher import Dispatcher
+from sidecar.hookspecs import hookimpl
+
+CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+_BUCKETS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
+
+
+class Metrics:
+    """Hears of deliveries; `page()` is the text format. Labels come from the configuration only."""
+
+    def __init__(self) -> None:
+        self.registry = reg = CollectorRegistry()
+        self._requests = Counter(
+            "otp_requests", "Sends that ended, by status.", ["channel", "status"], registry=reg
+        )
+        self._request_seconds = Histogram(
+            "otp_request_duration_seconds",
+            "Time from the claim to the answer.",
+            ["channel", "status"],
+            buckets=_BUCKETS,
+            registry=reg,
+        )
+        self._attempts = Counter(
+            "otp_attempts",
+            "Attempts, by outcome.",
+            ["channel", "provider", "outcome"],
+            registry=reg,
+        )
+        self._attempt_seconds = Histogram(
+            "otp_attempt_duration_seconds",
+            "Time of one attempt.",
+            ["channel", "provider"],
+            buckets=_BUCKETS,
+            registry=reg,
+        )
+        self._failovers = Counter(
+            "otp_failovers",
+            "Steps from one provider to the next.",
+            ["channel", "from", "to", "reason"],
+            registry=reg,
+        )
+        self._transitions = Counter(
+            "otp_breaker_transitions",
+            "Changes of a circuit's state.",
+            ["provider", "to"],
+            registry=reg,
+        )
+        self._unknown = Counter(
+            "otp_unknown", "Attempts that may have been taken.", ["provider"], registry=reg
+        )
+        self._shed = Counter("otp_shed", "Sends that were not begun.", ["reason"], registry=reg)
+        build = Gauge("otp_build_info", "What is running.", ["version", "python"], registry=reg)
+        build.labels(__version__, platform.python_version()).set(1)
+
+    def watch(self, dispatcher: Dispatcher, room: Callable[[], Room], links: Links) -> None:
+        """Compute the gauges from these when scraped."""
+        self.registry.register(_State(dispatcher, room, links))
+
+    def shed(self, reason: str) -> None:
+        """Count a send that was declined before it began."""
+        self._shed.labels(reason).inc()
+
+    def page(self) -> bytes:
+        return generate_latest(self.registry)
+
+    @hookimpl
+    def delivery_ended(self, delivery: Delivery) -> None:
+        channel, status = delivery.channel, delivery.status.value
+        self._requests.labels(channel, status).inc()
+        if delivery.ended_at is not None:
+            seconds = max(0.0, delivery.ended_at - delivery.started_at)
+            self._request_seconds.labels(channel, status).observe(seconds)
+        for attempt in delivery.attempts:
+            self._attempts.labels(channel, attempt.provider, attempt.outcome.value).inc()
+            if attempt.tried:
+                self._attempt_seconds.labels(channel, attempt.provider).observe(attempt.seconds)
+            if attempt.outcome is Outcome.UNKNOWN:
+                self._unknown.labels(attempt.provider).inc()
+        for one, following in pairwise(delivery.attempts):
+            self._failovers.labels(channel, one.provider, following.provider, one.outcome).inc()
+
+    @hookimpl
+    def circuit_changed(self, provider: str, before: str, after: str) -> None:
+        del before
+        self._transitions.labels(provider, after).inc()
+
+
+Links = Callable[[], Iterable[Link]]
+
+
+class _State(Collector):
+    def __init__(self, dispatcher: Dispatcher, room: Callable[[], Room], links: Links) -> None:
+        self._dispatcher = dispatcher
+        self._room = room
+        self._links = links
+
+    def collect(self) -> Iterator[Metric]:
+        breakers = GaugeMetricFamily(
+            "otp_breaker_state", "1 for the state a circuit is in.", labels=["provider", "state"]
+        )
+        zombies = GaugeMetricFamily(
+            "otp_zombie_attempts", "Attempts abandoned and still running.", labels=["provider"]
+        )
+        for link in self._links():
+            state = link.breaker.state
+            for one in State:
+                breakers.add_metric([link.name, one.value], float(one is state))
+            zombies.add_metric([link.name], link.zombies)
+        yield breakers
+        yield zombies
+        yield _gauge("otp_inflight", "Attempts under way.", self._room().in_flight)
+        yield _gauge("otp_log_unwritten", "Ended sends the log lacks.", self._dispatcher.unwritten)
+        replays = CounterMetricFamily("otp_idempotent_replays", "Answers given from the log.")
+        replays.add_metric([], self._dispatcher.replays)
+        yield replays
+
+
+def _gauge(name: str, text: str, value: float) -> Metric:
+    family = GaugeMetricFamily(name, text)
+    family.add_metric([], value)
+    return family

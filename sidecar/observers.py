@@ -1,0 +1,45 @@
+"""Telling the observers: each hook of each plugin under a guard of its own.
+
+pluggy neither isolates nor awaits: one that raises would keep the others from hearing.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import structlog
+
+from sidecar.delivery.model import Delivery
+from sidecar.registry import Registry
+
+
+class Observers:
+    """Everything that registered, our own log line and metrics among them."""
+
+    def __init__(self, registry: Registry) -> None:
+        self._hook = registry.hook
+
+    def delivery_ended(self, delivery: Delivery) -> None:
+        """Tell of a delivery, then of every circuit that it changed."""
+        self._tell("delivery_ended", delivery=delivery)
+        for attempt in delivery.attempts:
+            change = attempt.transition
+            if change is not None:
+                self._tell(
+                    "circuit_changed",
+                    provider=attempt.provider,
+                    before=change.before,
+                    after=change.after,
+                )
+
+    def _tell(self, hook: str, **facts: Any) -> None:
+        for one in getattr(self._hook, hook).get_hookimpls():
+            try:
+                one.function(*(facts[name] for name in one.argnames))
+            except Exception as error:  # noqa: BLE001  # whatever a guest raises stays with it
+                structlog.get_logger().error(
+                    "observer_failed",
+                    plugin=one.plugin_name,
+                    hook=hook,
+                    error=type(error).__name__,
+                )

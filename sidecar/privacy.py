@@ -1,0 +1,59 @@
+"""How people stay out of what is written: masks for the eye, keyed hashes for the machine."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import os
+import secrets
+from pathlib import Path
+
+
+def mask(recipient: str) -> str:
+    """`+1******4567` or `j***@e***.com`: enough to recognise, too little to use."""
+    if "@" in recipient:
+        local, _, domain = recipient.rpartition("@")
+        name, dot, ending = domain.rpartition(".")
+        return f"{local[:1]}***@{name[:1]}***{dot}{ending}"
+    if len(recipient) < 9:
+        return "***"
+    return f"{recipient[:2]}{'*' * (len(recipient) - 6)}{recipient[-4:]}"
+
+
+class Fingerprint:
+    """HMAC-SHA-256 under a key that lives beside the log and never in it.
+
+    Without the key nobody can test whether a hash is a given number's: the numbers are few enough
+    to try them all.
+    """
+
+    def __init__(self, key: bytes) -> None:
+        self._key = key
+
+    def of(self, purpose: str, value: bytes | str) -> str:
+        """32 hex digits for `value`; `purpose` keeps equal values of different fields apart."""
+        data = value.encode() if isinstance(value, str) else value
+        return hmac.new(self._key, purpose.encode() + b"\0" + data, hashlib.sha256).hexdigest()[:32]
+
+    @classmethod
+    def beside(cls, log: str) -> Fingerprint:
+        """With the key from `<log>.key`, made with mode 0600 at first use; fresh for `:memory:`.
+
+        Raises OSError where it can be neither read nor made.
+        """
+        if log == ":memory:":
+            return cls(secrets.token_bytes(32))
+        path = Path(f"{log}.key")
+        try:
+            return cls(path.read_bytes())
+        except FileNotFoundError:
+            return cls(_make_key(path))
+
+
+def _make_key(path: Path) -> bytes:
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    key = secrets.token_bytes(32)
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(key)
+    return key

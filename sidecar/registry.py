@@ -1,0 +1,81 @@
+"""Which plugin serves a kind: entry points, loaded one by one and only when the file names them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from difflib import get_close_matches
+from importlib.metadata import EntryPoint, entry_points
+from typing import Any
+
+import pluggy
+
+from sidecar import hookspecs
+from sidecar.delivery.errors import ConfigError, PluginNotFound
+from sidecar.delivery.provider import Provider
+
+
+class Registry:
+    """The installed kinds. Listing them runs no code; `provider_class` imports that kind alone."""
+
+    def __init__(self) -> None:
+        self._manager = pluggy.PluginManager(hookspecs.PROJECT)
+        self._manager.add_hookspecs(hookspecs)
+        self._classes: dict[str, type[Provider[Any]]] = {}
+
+    @property
+    def hook(self) -> pluggy.HookRelay:
+        """The hooks of the plugins that were loaded; for telling observers."""
+        return self._manager.hook
+
+    def register(self, observer: object) -> None:
+        """Let an object of our own hear what the plugins hear."""
+        self._manager.register(observer)
+
+    def installed(self) -> Sequence[EntryPoint]:
+        """Every entry point of the group, by kind."""
+        return sorted(entry_points(group=hookspecs.PROJECT), key=lambda found: found.name)
+
+    def provider_class(self, kind: str) -> type[Provider[Any]]:
+        """The class that serves `kind`, its plugin imported if it was not yet.
+
+        Raises `PluginNotFound` where none is installed, `ConfigError` where two are, or where the
+        plugin cannot be imported or breaks its contract.
+        """
+        if kind not in self._classes:
+            self._classes[kind] = self._load(kind)
+        return self._classes[kind]
+
+    def _load(self, kind: str) -> type[Provider[Any]]:
+        entry = self._entry_point(kind)
+        try:
+            self._manager.load_setuptools_entrypoints(hookspecs.PROJECT, name=kind)
+            plugin = self._manager.get_plugin(kind)
+            classes = plugin.register_providers() if plugin is not None else ()
+        except Exception as error:
+            raise ConfigError(
+                f"the plugin for kind `{kind}` ({_distribution(entry)}) cannot be loaded: "
+                f"{type(error).__name__}: {error}"
+            ) from error
+        for found in classes:
+            if isinstance(found, type) and issubclass(found, Provider) and found.kind == kind:
+                return found
+        raise ConfigError(f"the plugin {_distribution(entry)} brings no provider of kind `{kind}`")
+
+    def _entry_point(self, kind: str) -> EntryPoint:
+        found = [entry for entry in self.installed() if entry.name == kind]
+        if not found:
+            raise PluginNotFound(self._not_found(kind))
+        if len(found) > 1:
+            names = " and ".join(sorted(_distribution(entry) for entry in found))
+            raise ConfigError(f"kind `{kind}` is offered twice, by {names}; uninstall one")
+        return found[0]
+
+    def _not_found(self, kind: str) -> str:
+        kinds = [entry.name for entry in self.installed()]
+        near = get_close_matches(kind, kinds, n=1)
+        hint = f"did you mean `{near[0]}`?" if near else f"installed: {', '.join(kinds) or 'none'}"
+        return f"no installed plugin serves kind `{kind}`; {hint}"
+
+
+def _distribution(entry: EntryPoint) -> str:
+    return entry.dist.name if entry.dist is not None else entry.value

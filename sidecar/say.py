@@ -1,0 +1,67 @@
+"""What the commands print for a person: chains, walks and standings, a line each."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import click
+
+from sidecar.config import Config, ProviderSection
+
+
+def say_valid(loaded: Config, *, as_json: bool) -> None:
+    """The chains of a valid file, with the providers that would be left out."""
+    found = {name: _configured(one) for name, one in loaded.providers.items()}
+    if as_json:
+        click.echo(json.dumps({"valid": True, "providers": found}, indent=2))
+        return
+    click.echo(f"{loaded.path}: valid ({loaded.digest})")
+    for channel, chain in loaded.chains.items():
+        click.echo(f"{channel}:")
+        for name in chain.providers:
+            click.echo(f"  {name:<16} {found[name]}")
+
+
+def _configured(section: ProviderSection) -> str:
+    if not section.enabled:
+        return "disabled"
+    if section.missing:
+        return f"not configured, lacks {', '.join(section.missing)}"
+    return "configured"
+
+
+def print_walk(status: int, answer: Mapping[str, Any]) -> None:
+    """Each attempt of a send, then how it ended."""
+    for attempt in answer.get("attempts", []):
+        facts = [attempt["outcome"], attempt["reason"], attempt["provider_code"]]
+        told = ", ".join(str(fact) for fact in facts if fact)
+        circuit = f" [{attempt['circuit']}]" if attempt.get("circuit") else ""
+        click.echo(f"  {attempt['provider']:<16} {told} ({attempt['seconds']:.3f} s){circuit}")
+    if status in (200, 202):
+        by = f" by {answer['provider']}" if answer.get("provider") else ""
+        click.echo(f"{answer['status']}{by}: {answer['id']}")
+    else:
+        click.echo(f"{answer.get('code', status)}: {answer.get('detail', '')}", err=True)
+
+
+def next_of(chain: Mapping[str, Any]) -> str:
+    """What would happen to a message now."""
+    if chain["next"]:
+        return f"{chain['next']} would be tried first"
+    if chain["panic"] == "probe":
+        return "no provider is usable; one with an open circuit may be probed, once a second"
+    return "no provider is usable"
+
+
+def standing(provider: Mapping[str, Any]) -> str:
+    """Whether a provider is in or out, and why."""
+    circuit = provider["circuit"]
+    if provider["usable"]:
+        return f"in   circuit {circuit['state']} {circuit['failures']}"
+    why = provider["skipped_because"]
+    if provider["missing"]:
+        why += f", lacks {', '.join(provider['missing'])}"
+    waits = provider["throttled_for"] or circuit["seconds_to_half_open"]
+    return f"out  {why}" + (f", for {waits:.0f} s more" if waits else "")

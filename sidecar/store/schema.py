@@ -1,0 +1,109 @@
+"""The tables of the log, and how an older file gets to them: one step for every version.
+
+No column holds a text or a code; `recipient` is masked, the hashes are keyed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+from sidecar.store import LogError
+
+APPLICATION_ID = 0x4F54_5053  # "OTPS": what `PRAGMA application_id` says of a file of ours
+
+_VERSION_1 = (
+    """
+    CREATE TABLE deliveries (
+        id TEXT PRIMARY KEY NOT NULL,
+        run INTEGER NOT NULL,
+        status TEXT NOT NULL,
+        channel TEXT NOT NULL,
+        purpose TEXT NOT NULL,
+        recipient TEXT NOT NULL,
+        recipient_hash TEXT NOT NULL,
+        key_hash TEXT,
+        body_hash TEXT NOT NULL,
+        segments INTEGER,
+        started_at REAL NOT NULL,
+        ended_at REAL,
+        reason TEXT,
+        retry_after REAL
+    ) STRICT
+    """,
+    """
+    CREATE TABLE attempts (
+        delivery_id TEXT NOT NULL,
+        run INTEGER NOT NULL,
+        seq INTEGER NOT NULL,
+        provider TEXT NOT NULL,
+        kind TEXT NOT NULL,
+        outcome TEXT NOT NULL,
+        started_at REAL NOT NULL,
+        seconds REAL NOT NULL,
+        reason TEXT,
+        provider_code TEXT,
+        provider_message_id TEXT,
+        simulated INTEGER NOT NULL,
+        cost_amount TEXT,
+        cost_currency TEXT,
+        PRIMARY KEY (delivery_id, run, seq)
+    ) STRICT, WITHOUT ROWID
+    """,
+    """
+    CREATE INDEX deliveries_by_key ON deliveries (key_hash, started_at)
+    WHERE key_hash IS NOT NULL
+    """,
+    "CREATE INDEX deliveries_by_age ON deliveries (started_at)",
+    "CREATE INDEX deliveries_pending ON deliveries (id) WHERE status = 'pending'",
+)
+
+MIGRATIONS: tuple[Sequence[str], ...] = (_VERSION_1,)
+"""`MIGRATIONS[n]` takes a file from version n to n + 1. Append; what was released never changes."""
+
+
+class Rows(Protocol):
+    """What a statement answers: a database cursor, as far as it is needed."""
+
+    @property
+    def rowcount(self) -> int: ...
+    def fetchone(self) -> Any: ...
+    def fetchall(self) -> list[Any]: ...
+
+
+class Statements(Protocol):
+    """A database connection, as far as the schema and the tables need one."""
+
+    def execute(self, sql: str, parameters: Sequence[Any] = ..., /) -> Rows: ...
+    def executemany(self, sql: str, parameters: Sequence[Sequence[Any]], /) -> Rows: ...
+
+
+def version_of(db: Statements, newest: int = len(MIGRATIONS)) -> int:
+    """The version of the schema, 0 for an empty file; changes nothing.
+
+    Raises LogError where the database is not ours, or newer than `newest`.
+    """
+    version: int = db.execute("PRAGMA user_version").fetchone()[0]
+    ours = db.execute("PRAGMA application_id").fetchone()[0] == APPLICATION_ID
+    if not ours and db.execute("SELECT count(*) FROM sqlite_schema").fetchone()[0]:
+        raise LogError("it is another program's database: name another file in log.path")
+    if ours and version > newest:
+        raise LogError(
+            f"its schema is version {version}, made by a later release, and this one knows"
+            f" {newest}: upgrade, or name another file in log.path"
+        )
+    return version if ours else 0
+
+
+def migrate(db: Statements, migrations: Sequence[Sequence[str]] = MIGRATIONS) -> None:
+    """Take the database to the newest version, inside the transaction that is open.
+
+    Raises LogError, as `version_of` does.
+    """
+    version = version_of(db, len(migrations))
+    for statements in migrations[version:]:
+        for statement in statements:
+            db.execute(statement)
+    if version < len(migrations):
+        db.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+        db.execute(f"PRAGMA user_version = {len(migrations)}")

@@ -1,0 +1,225 @@
+"""The delivery log on SQLite: one file, one writer, nothing of it on the event loop."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import time
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Literal, TypeVar
+
+from sidecar.delivery.model import Attempt, Delivery
+from sidecar.store import Claim, Claimed, Existing, LogError, LogUnavailable, Recovery, tables
+from sidecar.store.files import lock, prepare
+from sidecar.store.recovery import under_way
+from sidecar.store.schema import MIGRATIONS, migrate, version_of
+from sidecar.store.writer import Locked, Writer
+
+Durability = Literal["normal", "full"]
+"""`normal` survives a crash of the process, `full` also that of the machine."""
+
+OLDEST_SQLITE = (3, 37)
+"""The first SQLite that knows STRICT tables."""
+OPEN_PATIENCE = 5.0
+"""Seconds that a start waits for another program to unlock the file."""
+CLOSE_PATIENCE = 5.0
+"""Seconds that closing waits for the thread to write what is queued."""
+CHECK_LIMIT = 64 * 2**20
+"""Bytes up to which a start checks every page: 0.15 s (2 ms a MB), more would be felt."""
+_WAL_LIMIT = 16 * 2**20
+
+_WORDS = {
+    sqlite3.SQLITE_FULL: "the disk under the log is full",
+    sqlite3.SQLITE_READONLY: "the log is read-only",
+    sqlite3.SQLITE_PERM: "the log may not be written",
+    sqlite3.SQLITE_CANTOPEN: "a file of the log cannot be opened",
+    sqlite3.SQLITE_IOERR: "the disk under the log gave an I/O error",
+    sqlite3.SQLITE_CORRUPT: "the log's file is damaged",
+    sqlite3.SQLITE_NOTADB: "the log's file is not a database",
+    sqlite3.SQLITE_NOMEM: "no memory is left for the log",
+}
+_LOCKED = "the log is locked by another program"
+_MEND_DAMAGE = "move it away to begin a new log, or restore it"
+
+T = TypeVar("T")
+
+
+class SqliteLog:
+    """A `DeliveryLog` in the file at `path`; `commits` counts its transactions.
+
+    `timeout` bounds each operation, in seconds; one that the disk holds up in the middle of its
+    commit is waited for 2 s more, because it may yet succeed. `now` returns Unix time in seconds.
+    """
+
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        durability: Durability = "normal",
+        timeout: float = 0.25,
+        now: Callable[[], float] = time.time,
+    ) -> None:
+        self._path = Path(path)
+        self._durability = durability
+        self._timeout = timeout
+        self._now = now
+        self._writer: Writer[_Database] = Writer(timeout)
+
+    @property
+    def commits(self) -> int:
+        return self._writer.commits
+
+    async def open(self) -> Recovery:
+        return await self._writer.start(self._connect)
+
+    async def claim(self, claim: Claim, *, keep_keys: float) -> Claimed | Existing:
+        return await self._writer.do(
+            lambda db: tables.claim(db.connection, claim, keep_keys), undo=_withdraw
+        )
+
+    async def sending(
+        self, claimed: Claimed, so_far: Sequence[Attempt], provider: str, kind: str, at: float
+    ) -> None:
+        attempt = under_way(provider, kind, at)
+        await self._writer.do(lambda db: tables.sending(db.connection, claimed, so_far, attempt))
+
+    async def finish(self, claimed: Claimed, delivery: Delivery) -> None:
+        await self._writer.do(lambda db: tables.finish(db.connection, claimed, delivery))
+
+    async def get(self, delivery_id: str) -> Delivery | None:
+        return await self._writer.do(lambda db: tables.get(db.connection, delivery_id))
+
+    async def prune(self, before: float, limit: int) -> int:
+        return await self._writer.do(lambda db: tables.prune(db.connection, before, limit))
+
+    async def ping(self) -> None:
+        await self._writer.do(_Database.prove_writable)
+
+    async def close(self) -> None:
+        await self._writer.close(CLOSE_PATIENCE)
+
+    def _connect(self) -> tuple[_Database, Recovery]:
+        """Open the file, on the writer's thread. Raises LogError."""
+        try:
+            database = _open(self._path.resolve(), self._durability)
+            try:
+                return database, database.recover(self._now(), self._timeout)
+            except BaseException:
+                database.close()
+                raise
+        except sqlite3.Error as error:
+            raise LogError(f"{self._path}: {_words_at_start(error)}") from error
+        except LogError as error:
+            raise LogError(f"{self._path}: {error}") from error
+
+
+def _withdraw(db: _Database, answer: Claimed | Existing) -> None:
+    if isinstance(answer, Claimed):
+        tables.withdraw(db.connection, answer)
+
+
+def _open(path: Path, durability: Durability) -> _Database:
+    if sqlite3.sqlite_version_info < OLDEST_SQLITE:
+        raise LogError(f"needs SQLite 3.37 or later, this Python has {sqlite3.sqlite_version}")
+    prepare(path)
+    held = lock(path)
+    try:
+        connection = sqlite3.connect(path, timeout=OPEN_PATIENCE, isolation_level=None)
+    except BaseException:
+        os.close(held)
+        raise
+    return _Database(path, connection, held, durability)
+
+
+class _Database:
+    """The one connection and the lock beside it, on the writer's thread."""
+
+    def __init__(
+        self, path: Path, connection: sqlite3.Connection, held: int, durability: Durability
+    ) -> None:
+        self.connection = connection
+        self._path = path
+        self._held = held
+        self._durability = durability
+        self._identity = path.stat()
+
+    def recover(self, at: float, timeout: float) -> Recovery:
+        """Settle, migrate and close what a crash left open; `timeout` is for what comes after."""
+        self._settle()
+        self.begin()
+        migrate(self.connection)
+        found = tables.recover(self.connection, at)
+        self.commit()
+        self.connection.execute(f"PRAGMA busy_timeout = {round(timeout * 1000)}")
+        return found
+
+    def begin(self) -> None:
+        self.rollback()
+        # IMMEDIATE: a transaction that begins by reading and then writes ignores the busy timeout.
+        self.connection.execute("BEGIN IMMEDIATE")
+
+    def commit(self) -> None:
+        self.connection.execute("COMMIT")
+
+    def rollback(self) -> None:
+        if self.connection.in_transaction:
+            with suppress(sqlite3.Error):
+                self.connection.execute("ROLLBACK")
+
+    def explain(self, error: Exception) -> Exception:
+        if not isinstance(error, sqlite3.Error):
+            return error
+        code = _primary_code(error)
+        if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
+            return Locked(_LOCKED)
+        return LogUnavailable(_words(error))
+
+    def prove_writable(self) -> None:
+        """Write what is there already. Raises LogUnavailable where the file itself has gone."""
+        there = self._path.stat() if self._path.exists() else None
+        if there is None or not os.path.samestat(there, self._identity):
+            raise LogUnavailable("the log's file was moved or removed under the running sidecar")
+        self.connection.execute(f"PRAGMA user_version = {len(MIGRATIONS)}")
+
+    def close(self) -> None:
+        with suppress(sqlite3.Error):
+            self.connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        with suppress(sqlite3.Error):
+            self.connection.close()
+        os.close(self._held)
+
+    def _settle(self) -> None:
+        """Check the file, and set the connection up."""
+        execute = self.connection.execute
+        if self._identity.st_size <= CHECK_LIMIT:
+            if execute("PRAGMA quick_check(1)").fetchone()[0] != "ok":
+                raise LogError(f"it is damaged: {_MEND_DAMAGE}")
+        version_of(self.connection)  # before anything is changed: the file may be another program's
+        if execute("PRAGMA journal_mode = WAL").fetchone()[0] != "wal":
+            raise LogError("its file system cannot hold a write-ahead log: put it on a local disk")
+        execute(f"PRAGMA synchronous = {self._durability}")
+        execute(f"PRAGMA journal_size_limit = {_WAL_LIMIT}")
+
+
+def _primary_code(error: sqlite3.Error) -> int:
+    return getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & 0xFF
+
+
+def _words(error: sqlite3.Error) -> str:
+    """What happened, in our words; SQLite's own may quote a value."""
+    name = getattr(error, "sqlite_errorname", type(error).__name__)
+    return _WORDS.get(_primary_code(error), f"the log failed ({name})")
+
+
+def _words_at_start(error: sqlite3.Error) -> str:
+    match _primary_code(error):
+        case sqlite3.SQLITE_NOTADB:
+            return f"it is not a database, or damaged: {_MEND_DAMAGE}"
+        case sqlite3.SQLITE_CORRUPT:
+            return f"it is damaged: {_MEND_DAMAGE}"
+        case sqlite3.SQLITE_BUSY | sqlite3.SQLITE_LOCKED:
+            return f"another program held it locked for {OPEN_PATIENCE:.0f} s: close that program"
+        case _:
+            return _words(error)

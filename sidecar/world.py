@@ -1,0 +1,104 @@
+"""One version of the configuration come alive: links, chains, and the room they share."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields
+from typing import Any
+
+from sidecar.config import Config, ProviderSection
+from sidecar.delivery.breaker import Breaker, BreakerSettings
+from sidecar.delivery.chain import Chain
+from sidecar.delivery.clock import Clock
+from sidecar.delivery.errors import ConfigError
+from sidecar.delivery.link import Limits, Link, Room
+from sidecar.delivery.policy import ChainPolicy
+from sidecar.delivery.provider import Provider
+from sidecar.dispatcher import Routes
+from sidecar.settings import BreakerOverride
+
+Broken = Callable[[str, BaseException], None]
+
+
+@dataclass(frozen=True, slots=True)
+class World:
+    """What sends walk through. `links` are all declared providers, in the file's order."""
+
+    config: Config
+    links: Mapping[str, Link]
+    chains: Mapping[str, Chain]
+    room: Room
+
+    def routes(self) -> Routes:
+        config = self.config
+        return Routes(
+            chains=self.chains,
+            limits=self.room.limits,
+            deadline=config.limits.deadline,
+            keep_keys=config.log.keys,
+            degrade=config.log.unavailable == "degrade",
+        )
+
+
+def build_world(config: Config, clock: Clock, broken: Broken) -> World:
+    """Build every provider, link and chain of `config`; opens nothing.
+
+    A plugin that raises in its constructor is told to `broken` and left out, visibly; the others
+    work on. Raises `ConfigError` where a provider refuses to exist.
+    """
+    limits = Limits(
+        in_flight=config.limits.in_flight,
+        in_flight_per_provider=config.limits.in_flight_per_provider,
+        queue=config.limits.queue,
+        queue_wait=config.limits.queue_wait,
+    )
+    room = Room(limits, clock)
+    links = {name: _link(one, clock, broken) for name, one in config.providers.items()}
+    chains = {
+        channel: Chain(
+            channel,
+            [links[name] for name in one.providers],
+            ChainPolicy(one.on_unknown, one.on_rejected, one.panic, one.max_unknown_failovers),
+            room,
+            clock,
+        )
+        for channel, one in config.chains.items()
+    }
+    return World(config, links, chains, room)
+
+
+def _link(section: ProviderSection, clock: Clock, broken: Broken) -> Link:
+    provider, missing = _provider(section, broken)
+    return Link(
+        section.name,
+        section.kind,
+        provider,
+        Breaker(_breaker_settings(section.breaker), clock.monotonic, _spread),
+        clock,
+        timeout=section.timeout,
+        enabled=section.enabled,
+        missing=missing,
+    )
+
+
+def _provider(
+    section: ProviderSection, broken: Broken
+) -> tuple[Provider[Any] | None, tuple[str, ...]]:
+    if section.settings is None or section.missing:
+        return None, section.missing
+    try:
+        return section.cls(section.name, section.settings), ()
+    except ConfigError:
+        raise
+    except Exception as error:  # noqa: BLE001  # a guest that cannot start is left out, visibly
+        broken(section.name, error)
+        return None, (f"the plugin could not be started: {type(error).__name__}",)
+
+
+def _breaker_settings(chosen: BreakerOverride) -> BreakerSettings:
+    return BreakerSettings(**{f.name: getattr(chosen, f.name) for f in fields(BreakerSettings)})
+
+
+def _spread() -> float:
+    return random.uniform(-1.0, 1.0)  # noqa: S311  # spreads probes in time; no secret depends on it

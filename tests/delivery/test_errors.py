@@ -1,0 +1,58 @@
+"""What an error keeps of what a plugin says."""
+
+import pytest
+
+from sidecar.delivery import errors
+from sidecar.delivery.errors import (
+    ConfigError,
+    DeliveryError,
+    PluginNotFound,
+    Rejected,
+    Throttled,
+    Unavailable,
+)
+from sidecar.delivery.model import Outcome
+
+
+def test_there_is_one_class_per_outcome_that_a_plugin_can_name():
+    raisable = {cls.__name__.lower(): cls.outcome for cls in DeliveryError.__subclasses__()}
+    assert raisable.pop("localfault") is Outcome.LOCAL
+    assert raisable == {
+        name: Outcome(name)
+        for name in ("rejected", "refused", "throttled", "unavailable", "unknown", "misconfigured")
+    }
+
+
+def test_the_faults_of_start_and_reload_stand_outside_the_tree():
+    assert not issubclass(ConfigError, DeliveryError)
+    assert issubclass(PluginNotFound, ConfigError)
+
+
+@pytest.mark.parametrize(
+    ("code", "kept"),
+    [
+        (None, None),
+        ("", None),
+        (21610, "21610"),
+        ("550 5.1.1", "550 5.1.1"),
+        ("a\r\nb\x1b[31m\x00", "ab[31m"),
+        ("é\ud800ü", None),
+        ("x" * 65, "x" * 64),
+    ],
+)
+def test_a_code_is_cut_to_64_printable_ascii_characters(code, kept):
+    assert Unavailable("no", code=code).code == kept
+
+
+def test_a_reason_is_one_short_printable_line():
+    error = Unavailable("not\r\nhere\ud800\u2028 – " + "x" * 300)
+    assert error.reason.startswith("nothere – x")
+    assert len(error.reason) == errors.REASON_LIMIT
+    assert str(error) == error.reason
+
+
+def test_extras_of_single_outcomes():
+    assert Rejected("no", final=True).final
+    assert not Rejected("no").final
+    assert Throttled("slow down", retry_after=7.0).retry_after == 7.0
+    assert Throttled("slow down").retry_after is None
