@@ -20,7 +20,7 @@ from sidecar import __version__, logs
 from sidecar.api.door import Door, TokenFile
 from sidecar.api.edge import Face
 from sidecar.api.routes import build_api, build_ops
-from sidecar.config import Config, load
+from sidecar.config import Config, TcpAddress, UnixAddress, load
 from sidecar.delivery.clock import Clock, SystemClock
 from sidecar.delivery.link import Link
 from sidecar.delivery.provider import Provider
@@ -147,7 +147,7 @@ class Sidecar:
             raise StartError(f"cannot use server.token_file: {error}") from error
         return Door(server.allowed_hosts, token)
 
-    async def _serve(self, app: web.Application, where: str) -> socket.socket:
+    async def _serve(self, app: web.Application, where: TcpAddress | UnixAddress) -> socket.socket:
         runner = web.AppRunner(app, access_log=None, shutdown_timeout=self.config.server.drain)
         await runner.setup()
         self._stack.push_async_callback(runner.cleanup)

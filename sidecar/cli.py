@@ -12,7 +12,6 @@ import os
 import sys
 import time
 from collections.abc import Callable, Mapping
-from importlib.resources import files
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -128,14 +127,14 @@ def config_group() -> None:
 @_json_option
 def config_show(config: Path, as_json: bool) -> None:
     """Print the effective configuration, with where each value came from."""
-    from sidecar.config import effective, effective_yaml
+    from sidecar.config import effective
+    from sidecar.say import print_settings
 
-    loaded, _ = _load(config)
+    shown = effective(_load(config)[0])
     if as_json:
-        shown = {"config": effective(loaded), "origins": dict(loaded.origins)}
-        click.echo(json.dumps(shown, indent=2, default=str))
+        click.echo(json.dumps(shown, indent=2))
     else:
-        click.echo(effective_yaml(loaded), nl=False)
+        print_settings(shown)
 
 
 @config_group.command("schema")
@@ -152,7 +151,9 @@ def config_schema() -> None:
 @config_group.command("init")
 def config_init() -> None:
     """Print a commented file to begin with."""
-    click.echo(files("sidecar").joinpath("starter.yaml").read_text("utf-8"), nl=False)
+    from sidecar.config import starter
+
+    click.echo(starter(), nl=False)
 
 
 @cli.group()

@@ -8,17 +8,16 @@ import socket
 import stat
 from pathlib import Path
 
+from sidecar.config import TcpAddress, UnixAddress
+
 
 class ListenError(Exception):
     """The listener cannot be opened; the text is one line for a person."""
 
 
-def open_listener(where: str) -> socket.socket:
-    """A bound socket for `host:port`, `[v6]:port` or `unix:/path`. Raises `ListenError`."""
-    if where.startswith("unix:"):
-        return _open_unix(Path(where.removeprefix("unix:")))
-    host, _, port = where.rpartition(":")
-    return _open_tcp(host.strip("[]"), int(port))
+def open_listener(where: TcpAddress | UnixAddress) -> socket.socket:
+    """A bound socket. Raises `ListenError`."""
+    return _open_unix(where.path) if isinstance(where, UnixAddress) else _open_tcp(where)
 
 
 def address_of(listener: socket.socket) -> str:
@@ -29,20 +28,20 @@ def address_of(listener: socket.socket) -> str:
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
-def _open_tcp(host: str, port: int) -> socket.socket:
+def _open_tcp(where: TcpAddress) -> socket.socket:
     try:
         family, kind, proto, _, address = socket.getaddrinfo(
-            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+            where.host, where.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
         )[0]
         listener = socket.socket(family, kind, proto)
     except OSError as error:
-        raise ListenError(f"cannot listen on {host}:{port}: {error.strerror}") from error
+        raise ListenError(f"cannot listen on {where}: {error.strerror}") from error
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind(address)
     except OSError as error:
         listener.close()
-        raise ListenError(_why(f"{host}:{port}", error)) from error
+        raise ListenError(_why(str(where), error)) from error
     return listener
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import click
@@ -65,3 +65,20 @@ def standing(provider: Mapping[str, Any]) -> str:
         why += f", lacks {', '.join(provider['missing'])}"
     waits = provider["throttled_for"] or circuit["seconds_to_half_open"]
     return f"out  {why}" + (f", for {waits:.0f} s more" if waits else "")
+
+
+def print_settings(shown: Mapping[str, Any]) -> None:
+    """One line a setting: its dotted path, its value as JSON, and where it came from."""
+    origins = shown["origins"]
+    for path, value in _leaves({k: v for k, v in shown.items() if k != "origins"}, ""):
+        origin = origins.get(path)
+        click.echo(f"{path}: {json.dumps(value)}" + (f"  # {origin}" if origin else ""))
+
+
+def _leaves(value: Any, path: str) -> Iterator[tuple[str, Any]]:
+    if isinstance(value, dict | list) and value:
+        pairs = value.items() if isinstance(value, dict) else enumerate(value)
+        for key, item in pairs:
+            yield from _leaves(item, f"{path}.{key}" if path else str(key))
+    else:
+        yield path, value

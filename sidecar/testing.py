@@ -56,6 +56,8 @@ class ManualClock:
 
     async def wait(self, future: asyncio.Future[Any], seconds: float) -> bool:
         alarm = asyncio.Event()
+        if seconds <= 0:
+            alarm.set()
         entry = (self._now + seconds, alarm)
         self._alarms.append(entry)
         ringing = asyncio.ensure_future(alarm.wait())

@@ -102,7 +102,7 @@ class SendGridConfig(ProviderConfig):
 class _Template(BaseModel):
     """What one message may bring for SendGrid alone, in `extra: {"sendgrid": {...}}`."""
 
-    model_config = ConfigDict(extra="forbid", strict=True)
+    model_config = ConfigDict(extra="forbid", strict=True, hide_input_in_errors=True)
     template_id: str | None = Field(default=None, min_length=1)
     dynamic_template_data: dict[str, JsonValue] | None = None
 

@@ -104,7 +104,7 @@ FAULTS: Mapping[int, tuple[type[DeliveryError], str]] = {
 }
 _OPTED_OUT = 21610
 _QUOTA = frozenset({10001, 63038})
-_NOT_TAKEN = frozenset({"failed", "undelivered", "canceled"})
+_NOT_TAKEN = ("failed", "undelivered", "canceled")
 _CODE = re.compile(r"[0-9]{1,6}")
 _SID = re.compile(r"[0-9A-Za-z]{2,64}")
 _FACT = re.compile(r"[0-9A-Za-z.-]{1,32}")
@@ -140,7 +140,7 @@ class TwilioConfig(ProviderConfig):
 class _Choice(BaseModel):
     """What one message may choose for itself, in `extra: {"twilio": {...}}`."""
 
-    model_config = ConfigDict(extra="forbid", strict=True)
+    model_config = ConfigDict(extra="forbid", strict=True, hide_input_in_errors=True)
     sender: _Sender
     messaging_service_sid: _ServiceSid
 
@@ -213,9 +213,9 @@ class Twilio(Provider[TwilioConfig]):
 
 def _choice_of(message: Message) -> _Choice | None:
     """The sender that the message names; it replaces both settings. None where it names none."""
-    extra = message.extra_for(Twilio.kind)
+    named = {k: v for k, v in message.extra_for(Twilio.kind).items() if v is not None}
     try:
-        return _Choice.model_validate(dict(extra)) if extra else None
+        return _Choice.model_validate(named) if named else None
     except ValidationError:
         raise Rejected("extra.twilio takes the texts `sender`, `messaging_service_sid`") from None
 

@@ -6,7 +6,6 @@ the message may be on its way.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -121,9 +120,9 @@ def duplicate_possible(attempts: Sequence[Attempt]) -> bool:
 
 def throttle_seconds(retry_after: float | None) -> float:
     """How long to leave a throttled provider alone, in seconds."""
-    if not isinstance(retry_after, int | float) or math.isnan(retry_after):
+    if not isinstance(retry_after, int | float) or not retry_after > 0:  # a NaN is not either
         return DEFAULT_THROTTLE
-    return min(max(retry_after, 0.0), MAX_THROTTLE) or DEFAULT_THROTTLE
+    return min(retry_after, MAX_THROTTLE)
 
 
 def status_of(attempts: Sequence[Attempt]) -> Status:

@@ -15,7 +15,8 @@ APPLICATION_ID = 0x4F54_5053  # "OTPS": what `PRAGMA application_id` says of a f
 _VERSION_1 = (
     """
     CREATE TABLE deliveries (
-        id TEXT PRIMARY KEY NOT NULL,
+        number INTEGER PRIMARY KEY,
+        id TEXT NOT NULL UNIQUE,
         run INTEGER NOT NULL,
         status TEXT NOT NULL,
         channel TEXT NOT NULL,
@@ -33,7 +34,7 @@ _VERSION_1 = (
     """,
     """
     CREATE TABLE attempts (
-        delivery_id TEXT NOT NULL,
+        delivery INTEGER NOT NULL,
         run INTEGER NOT NULL,
         seq INTEGER NOT NULL,
         provider TEXT NOT NULL,
@@ -47,7 +48,7 @@ _VERSION_1 = (
         simulated INTEGER NOT NULL,
         cost_amount TEXT,
         cost_currency TEXT,
-        PRIMARY KEY (delivery_id, run, seq)
+        PRIMARY KEY (delivery, run, seq)
     ) STRICT, WITHOUT ROWID
     """,
     """

@@ -193,9 +193,9 @@ class _Database:
     def _settle(self) -> None:
         """Check the file, and set the connection up."""
         execute = self.connection.execute
-        if self._identity.st_size <= CHECK_LIMIT:
-            if execute("PRAGMA quick_check(1)").fetchone()[0] != "ok":
-                raise LogError(f"it is damaged: {_MEND_DAMAGE}")
+        small = self._identity.st_size <= CHECK_LIMIT
+        if small and execute("PRAGMA quick_check(1)").fetchone()[0] != "ok":
+            raise LogError(f"it is damaged: {_MEND_DAMAGE}")
         version_of(self.connection)  # before anything is changed: the file may be another program's
         if execute("PRAGMA journal_mode = WAL").fetchone()[0] != "wal":
             raise LogError("its file system cannot hold a write-ahead log: put it on a local disk")

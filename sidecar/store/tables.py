@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from decimal import Decimal
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from sidecar.delivery.model import Attempt, Delivery, Money, Outcome, Status
 from sidecar.store import NOT_UNDER_WAY, Claim, Claimed, Existing, LogUnavailable, Recovery
@@ -15,9 +15,10 @@ _SENDING = "sending"
 _TOO_LATE = "the log answered too late"
 
 
-class _DeliveryRow(NamedTuple):
+class DeliveryRow(NamedTuple):
     """A row of `deliveries`, in the order of its columns."""
 
+    number: int
     id: str
     run: int
     status: str
@@ -29,15 +30,15 @@ class _DeliveryRow(NamedTuple):
     body_hash: str
     segments: int | None
     started_at: float
-    ended_at: float | None = None
-    reason: str | None = None
-    retry_after: float | None = None
+    ended_at: float | None
+    reason: str | None
+    retry_after: float | None
 
 
-class _AttemptRow(NamedTuple):
+class AttemptRow(NamedTuple):
     """A row of `attempts`, in the order of its columns."""
 
-    delivery_id: str
+    delivery: int
     run: int
     seq: int
     provider: str
@@ -54,53 +55,57 @@ class _AttemptRow(NamedTuple):
 
 
 # One statement for the common case: the key and the id are new.
-_CLAIM_NEW = """
-    INSERT INTO deliveries SELECT ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?
+_CLAIM = """
+    INSERT INTO deliveries
+    SELECT NULL, ?, 1, 'pending', ?, ?, ?, ?, ?, ?, ?, ?, NULL, NULL, NULL
     WHERE NOT EXISTS (SELECT 1 FROM deliveries WHERE key_hash = ? AND started_at > ?)
     ON CONFLICT (id) DO NOTHING
 """
-_CLAIM_AGAIN = "INSERT OR REPLACE INTO deliveries VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+_CLAIM_AGAIN = """
+    UPDATE deliveries SET run = run + 1, status = 'pending', channel = ?, purpose = ?,
+        recipient = ?, recipient_hash = ?, key_hash = ifnull(?, key_hash), body_hash = ?,
+        segments = ?, started_at = ?, ended_at = NULL, reason = NULL, retry_after = NULL
+    WHERE number = ?
+"""
 _BY_KEY = """
     SELECT * FROM deliveries WHERE key_hash = ? AND started_at > ?
     ORDER BY started_at DESC LIMIT 1
 """
 _BY_ID = "SELECT * FROM deliveries WHERE id = ?"
 _PENDING = "SELECT * FROM deliveries WHERE status = 'pending'"
+_NUMBER = "SELECT number FROM deliveries WHERE id = ? AND run = ? AND status = 'pending'"
 _END = """
     UPDATE deliveries SET status = ?, ended_at = ?, reason = ?, retry_after = ?
-    WHERE id = ? AND run = ?
+    WHERE id = ? AND run = ? RETURNING number
 """
 _WITHDRAW = """
     UPDATE deliveries SET status = 'unavailable', ended_at = started_at, reason = ?
     WHERE id = ? AND run = ? AND status = 'pending'
 """
-_WRITE_SENDING = """
-    INSERT OR REPLACE INTO attempts SELECT ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?
-    WHERE EXISTS (SELECT 1 FROM deliveries WHERE id = ? AND run = ? AND status = 'pending')
+_ATTEMPTS = "SELECT * FROM attempts WHERE delivery = ? AND run = ? ORDER BY seq"
+_WRITE_ATTEMPT = """
+    INSERT OR REPLACE INTO attempts VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 """
-_WRITE_ATTEMPT = "INSERT OR REPLACE INTO attempts VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
-_CUT_ATTEMPTS = "DELETE FROM attempts WHERE delivery_id = ? AND run = ? AND seq >= ?"
-_ATTEMPTS = "SELECT * FROM attempts WHERE delivery_id = ? AND run = ? ORDER BY seq"
+_CUT_ATTEMPTS = "DELETE FROM attempts WHERE delivery = ? AND run = ? AND seq >= ?"
 _OLD = """
-    SELECT id FROM deliveries WHERE started_at < ? AND status <> 'pending'
-    ORDER BY started_at, rowid LIMIT ?
+    SELECT number FROM deliveries WHERE started_at < ? AND status <> 'pending'
+    ORDER BY started_at, number LIMIT ?
 """
 
 
 def claim(db: Statements, claim: Claim, keep_keys: float) -> Claimed | Existing:
     """See `DeliveryLog.claim`."""
     oldest = claim.at - keep_keys
-    new = _claimed_row(claim, claim.id, 1, claim.key_hash)
-    if db.execute(_CLAIM_NEW, (*new, claim.key_hash, oldest)).rowcount:
+    facts = _facts(claim)
+    if db.execute(_CLAIM, (claim.id, *facts, claim.key_hash, oldest)).rowcount:
         return Claimed(claim.id, 1)
     row = db.execute(_BY_KEY, (claim.key_hash, oldest)).fetchone()
-    found = _DeliveryRow(*(row or db.execute(_BY_ID, (claim.id,)).fetchone()))
+    found = DeliveryRow(*(row or db.execute(_BY_ID, (claim.id,)).fetchone()))
     same_key = None in (found.key_hash, claim.key_hash) or found.key_hash == claim.key_hash
     same_body = found.body_hash == claim.body_hash and same_key
     if not same_body or not Status(found.status).surely_not_sent:
         return Existing(_delivery(db, found)[0], same_body)
-    key_hash = claim.key_hash or found.key_hash
-    db.execute(_CLAIM_AGAIN, _claimed_row(claim, found.id, found.run + 1, key_hash))
+    db.execute(_CLAIM_AGAIN, (*facts, found.number))
     return Claimed(found.id, found.run + 1)
 
 
@@ -111,38 +116,39 @@ def withdraw(db: Statements, claimed: Claimed) -> None:
 
 def sending(db: Statements, claimed: Claimed, so_far: Sequence[Attempt], attempt: Attempt) -> None:
     """Write `so_far`, and `attempt` as the one under way. See `DeliveryLog.sending`."""
-    row = _attempt_row(claimed, len(so_far), attempt)._replace(outcome=_SENDING, reason=None)
-    if not db.execute(_WRITE_SENDING, (*row, *_run_key(claimed))).rowcount:
-        raise LogUnavailable(NOT_UNDER_WAY)
-    _write_attempts(db, claimed, so_far, keep=1)
+    found = db.execute(_NUMBER, (claimed.id, claimed.run)).fetchall()
+    rows = _attempt_rows(found, claimed.run, (*so_far, attempt))
+    rows[-1] = rows[-1]._replace(outcome=_SENDING, reason=None)
+    _write_attempts(db, rows)
 
 
 def finish(db: Statements, claimed: Claimed, delivery: Delivery) -> None:
     """See `DeliveryLog.finish`."""
     end = (delivery.status, delivery.ended_at, _text(delivery.reason), delivery.retry_after)
-    if not db.execute(_END, (*end, *_run_key(claimed))).rowcount:
-        raise LogUnavailable(NOT_UNDER_WAY)
-    _write_attempts(db, claimed, delivery.attempts)
+    found = db.execute(_END, (*end, claimed.id, claimed.run)).fetchall()
+    rows = _attempt_rows(found, claimed.run, delivery.attempts)
+    _write_attempts(db, rows)
+    db.execute(_CUT_ATTEMPTS, (found[0][0], claimed.run, len(rows)))
 
 
 def get(db: Statements, delivery_id: str) -> Delivery | None:
     """See `DeliveryLog.get`."""
     row = db.execute(_BY_ID, (delivery_id,)).fetchone()
-    return _delivery(db, _DeliveryRow(*row))[0] if row else None
+    return _delivery(db, DeliveryRow(*row))[0] if row else None
 
 
 def prune(db: Statements, before: float, limit: int) -> int:
     """See `DeliveryLog.prune`."""
     old = db.execute(_OLD, (before, limit)).fetchall()
-    db.executemany("DELETE FROM attempts WHERE delivery_id = ?", old)
-    db.executemany("DELETE FROM deliveries WHERE id = ?", old)
+    db.executemany("DELETE FROM attempts WHERE delivery = ?", old)
+    db.executemany("DELETE FROM deliveries WHERE number = ?", old)
     return len(old)
 
 
 def recover(db: Statements, at: float) -> Recovery:
     """Close everything that a crash left open; `at` is Unix time in seconds."""
     attempts = 0
-    pending = [_DeliveryRow(*row) for row in db.execute(_PENDING).fetchall()]
+    pending = [DeliveryRow(*row) for row in db.execute(_PENDING).fetchall()]
     for row in pending:
         delivery, cut_off = _delivery(db, row)
         finish(db, Claimed(row.id, row.run), closed(delivery, cut_off, at))
@@ -150,40 +156,24 @@ def recover(db: Statements, at: float) -> Recovery:
     return Recovery(attempts, len(pending))
 
 
-def _run_key(claimed: Claimed) -> tuple[str, int]:
-    return (claimed.id, claimed.run)
-
-
-def _write_attempts(
-    db: Statements, claimed: Claimed, attempts: Sequence[Attempt], keep: int = 0
-) -> None:
-    """Replace the run's rows, but for `keep` rows after these `attempts`."""
-    if attempts:
-        rows = [_attempt_row(claimed, seq, attempt) for seq, attempt in enumerate(attempts)]
-        db.executemany(_WRITE_ATTEMPT, rows)
-    db.execute(_CUT_ATTEMPTS, (*_run_key(claimed), len(attempts) + keep))
-
-
-def _claimed_row(claim: Claim, delivery_id: str, run: int, key_hash: str | None) -> _DeliveryRow:
-    return _DeliveryRow(
-        delivery_id,
-        run,
-        Status.PENDING,
+def _facts(claim: Claim) -> tuple[str | float | None, ...]:
+    """What a claim says of its delivery, in the order of the columns."""
+    return (
         claim.channel,
         claim.purpose,
         claim.recipient,
         claim.recipient_hash,
-        key_hash,
+        claim.key_hash,
         claim.body_hash,
         claim.segments,
         claim.at,
     )
 
 
-def _delivery(db: Statements, row: _DeliveryRow) -> tuple[Delivery, Attempt | None]:
+def _delivery(db: Statements, row: DeliveryRow) -> tuple[Delivery, Attempt | None]:
     """The delivery with the attempts of its latest run that ended, and the one under way."""
-    rows = [_AttemptRow(*r) for r in db.execute(_ATTEMPTS, (row.id, row.run)).fetchall()]
-    open_rows = [r for r in rows if r.outcome == _SENDING]
+    attempts = db.execute(_ATTEMPTS, (row.number, row.run)).fetchall()
+    rows = [AttemptRow(*attempt) for attempt in attempts]
     delivery = Delivery(
         row.id,
         row.channel,
@@ -198,31 +188,11 @@ def _delivery(db: Statements, row: _DeliveryRow) -> tuple[Delivery, Attempt | No
         row.reason,
         row.retry_after,
     )
-    cut_off = [under_way(r.provider, r.kind, r.started_at) for r in open_rows]
-    return delivery, cut_off[0] if cut_off else None
+    cut_off = (under_way(r.provider, r.kind, r.started_at) for r in rows if r.outcome == _SENDING)
+    return delivery, next(cut_off, None)
 
 
-def _attempt_row(claimed: Claimed, seq: int, attempt: Attempt) -> _AttemptRow:
-    cost = attempt.cost
-    return _AttemptRow(
-        claimed.id,
-        claimed.run,
-        seq,
-        attempt.provider,
-        attempt.kind,
-        attempt.outcome,
-        attempt.started_at,
-        attempt.seconds,
-        _text(attempt.reason),
-        _text(attempt.provider_code),
-        _text(attempt.provider_message_id),
-        attempt.simulated,
-        str(cost.amount) if cost else None,
-        cost.currency if cost else None,
-    )
-
-
-def _attempt(row: _AttemptRow) -> Attempt:
+def _attempt(row: AttemptRow) -> Attempt:
     amount, currency = row.cost_amount, row.cost_currency
     return Attempt(
         row.provider,
@@ -235,6 +205,38 @@ def _attempt(row: _AttemptRow) -> Attempt:
         row.provider_message_id,
         bool(row.simulated),
         None if amount is None or currency is None else Money(Decimal(amount), currency),
+    )
+
+
+def _write_attempts(db: Statements, rows: Sequence[AttemptRow]) -> None:
+    for row in rows:  # mostly one, and then quicker than executemany
+        db.execute(_WRITE_ATTEMPT, row)
+
+
+def _attempt_rows(found: list[Any], run: int, attempts: Sequence[Attempt]) -> list[AttemptRow]:
+    """Rows for the delivery whose number was found. Raises LogUnavailable where none was."""
+    if not found:
+        raise LogUnavailable(NOT_UNDER_WAY)
+    return [_attempt_row(found[0][0], run, seq, a) for seq, a in enumerate(attempts)]
+
+
+def _attempt_row(number: int, run: int, seq: int, attempt: Attempt) -> AttemptRow:
+    cost = attempt.cost
+    return AttemptRow(
+        number,
+        run,
+        seq,
+        attempt.provider,
+        attempt.kind,
+        attempt.outcome,
+        attempt.started_at,
+        attempt.seconds,
+        _text(attempt.reason),
+        _text(attempt.provider_code),
+        _text(attempt.provider_message_id),
+        attempt.simulated,
+        str(cost.amount) if cost else None,
+        cost.currency if cost else None,
     )
 
 

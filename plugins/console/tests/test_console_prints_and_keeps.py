@@ -8,6 +8,11 @@ from sidecar.testing import ProviderContract
 from sidecar_console import KEPT, Console
 
 
+@pytest.fixture(autouse=True)
+def not_in_production(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("OTP_SIDECAR_ENV", raising=False)
+
+
 class TestConsole(ProviderContract):
     provider_class = Console
 

@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from pathlib import Path
 from typing import IO, Any
 
 import pytest
@@ -28,24 +29,25 @@ asyncio.run(main())
 
 
 def outcome(program: str = PROGRAM, **streams: Any) -> str:
-    done = subprocess.run(
+    done: subprocess.CompletedProcess[str] = subprocess.run(
         [sys.executable, "-c", program],
         stdout=subprocess.PIPE,
         text=True,
         timeout=60,
+        env={k: v for k, v in os.environ.items() if k != "OTP_SIDECAR_ENV"},
         check=True,
         **streams,
     )
     return done.stdout.strip()
 
 
-def test_a_full_disk_is_unavailable():
-    with open("/dev/full", "w") as full:
+def test_a_full_disk_is_unavailable() -> None:
+    with Path("/dev/full").open("w") as full:
         said = outcome(stderr=full)
     assert said == "Unavailable|stderr could not be written: ENOSPC|True"
 
 
-def test_a_reader_that_went_away_is_unavailable():
+def test_a_reader_that_went_away_is_unavailable() -> None:
     reader, writer = pipe()
     with writer:
         reader.close()
@@ -53,7 +55,7 @@ def test_a_reader_that_went_away_is_unavailable():
     assert said == "Unavailable|stderr could not be written: EPIPE|True"
 
 
-def test_a_pipe_that_nobody_reads_ends_unavailable_and_does_not_hang():
+def test_a_pipe_that_nobody_reads_ends_unavailable_and_does_not_hang() -> None:
     reader, writer = pipe()
     with reader, writer:
         said = outcome(stderr=writer)
@@ -68,12 +70,12 @@ def test_a_pipe_that_nobody_reads_ends_unavailable_and_does_not_hang():
         "import sys; sys.__stderr__ = None",
     ],
 )
-def test_a_closed_stderr_is_unavailable(closing: str):
+def test_a_closed_stderr_is_unavailable(closing: str) -> None:
     said = outcome(closing + "\n" + PROGRAM, stderr=subprocess.DEVNULL)
     assert said.startswith("Unavailable|stderr could not be written: ")
 
 
-def test_a_file_takes_everything(tmp_path: Any):
+def test_a_file_takes_everything(tmp_path: Any) -> None:
     with (tmp_path / "err").open("w+") as file:
         assert outcome(stderr=file) == "accepted"
         file.seek(0)
@@ -82,4 +84,4 @@ def test_a_file_takes_everything(tmp_path: Any):
 
 def pipe() -> tuple[IO[bytes], IO[bytes]]:
     reader, writer = os.pipe()
-    return open(reader, "rb"), open(writer, "wb")
+    return os.fdopen(reader, "rb"), os.fdopen(writer, "wb")

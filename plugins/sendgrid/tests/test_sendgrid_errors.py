@@ -68,6 +68,7 @@ ROWS = [
     (400, "The subject is required.", "subject", Rejected),
     (400, "The content value must be a string", "content.0.value", Rejected),
     (400, "Does not contain a valid address.", "reply_to.email", Rejected),
+    (400, "The header from is reserved", "headers.from", Rejected),
     (400, "Bad Request", None, Refused),
     (401, "Maximum credits exceeded", None, Throttled),
     (401, "The provided authorization grant is invalid, expired, or revoked", None, Misconfigured),

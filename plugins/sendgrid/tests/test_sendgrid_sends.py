@@ -7,7 +7,9 @@ import json
 import logging
 import subprocess
 import sys
+import traceback
 from hashlib import sha256
+from pathlib import Path
 from typing import Any, ClassVar
 
 import pytest
@@ -110,6 +112,12 @@ class TestSendGrid(HttpProviderContract):
     async def test_a_wrong_extra_is_the_messages_fault(self, extra: dict[str, Any]) -> None:
         await self.refused_here(Rejected, extra={"sendgrid": extra})
 
+    async def test_a_wrong_extra_is_not_repeated(self) -> None:
+        message = self.message(extra={"sendgrid": {"template_id": ["canary"], "canary": 1}})
+        result, _ = await self.send_to(self.accepted, message=message)
+        assert isinstance(result, Rejected)
+        assert "canary" not in "".join(traceback.format_exception(result))
+
     async def refused_here(self, outcome: type[DeliveryError], **changes: Any) -> None:
         result, stub = await self.send_to(self.accepted, message=self.message(**changes))
         assert isinstance(result, outcome)
@@ -191,6 +199,11 @@ async def test_concurrent_sends_keep_their_recipients(stand_in: Any) -> None:
     }
     assert sent == wanted
     assert len({receipt.message_id for receipt in receipts}) == 20
+
+
+def test_the_readme_names_every_setting() -> None:
+    readme = (Path(__file__).parents[1] / "README.md").read_text()
+    assert [name for name in SendGridConfig.model_fields if f"`{name}`" not in readme] == ["kind"]
 
 
 def test_the_plugin_does_not_load_the_sdk() -> None:

@@ -85,7 +85,9 @@ def balance(amount: str | None = "12.50") -> Answer:
 
 
 def refusal(status: int = 401, code: int = 20003) -> Answer:
-    return Answer(status, {}, json.dumps({"code": code, "message": "no"}).encode())
+    return Answer(
+        status, {}, json.dumps({"code": code, "status": status, "message": "no"}).encode()
+    )
 
 
 @pytest.mark.parametrize(
@@ -118,6 +120,12 @@ async def test_the_facts_are_named_and_nothing_else_is_passed_on() -> None:
         "balance": "12.50",
         "currency": "USD",
     }
+
+
+async def test_an_error_brings_no_facts() -> None:
+    report = await check(refusal(), balance())
+    assert isinstance(report, AccountReport)
+    assert report.facts == {"balance": "12.50", "currency": "USD"}
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,9 @@ import json
 import logging
 import subprocess
 import sys
+import traceback
 from base64 import b64encode
+from pathlib import Path
 from typing import Any, ClassVar
 from urllib.parse import parse_qs
 
@@ -55,6 +57,11 @@ class TestTwilio(HttpProviderContract):
 
     async def test_the_sid_is_the_receipt(self) -> None:
         result, _ = await self.send_to(self.accepted)
+        assert result == Receipt(MESSAGE_SID)
+
+    @pytest.mark.parametrize("status", [None, [], {"a": 1}, 5])
+    async def test_the_sid_counts_whatever_the_status_is(self, status: object) -> None:
+        result, _ = await self.send_to(answer(201, sid=MESSAGE_SID, status=status))
         assert result == Receipt(MESSAGE_SID)
 
     async def test_the_form_holds_what_twilio_documents(self) -> None:
@@ -115,8 +122,17 @@ class TestTwilio(HttpProviderContract):
         assert isinstance(result, Rejected)
         assert stub.requests == []
 
-    async def test_a_choice_for_another_kind_is_none_of_ours(self) -> None:
-        message = self.message(extra={"sns": {"sender": "+1"}})
+    async def test_a_wrong_choice_is_not_repeated(self) -> None:
+        message = self.message(extra={"twilio": {"sender": ["canary"], "canary": "canary"}})
+        result, _ = await self.send_to(self.accepted, message=message)
+        assert isinstance(result, Rejected)
+        assert "canary" not in "".join(traceback.format_exception(result))
+
+    @pytest.mark.parametrize(
+        "extra", [{"sns": {"sender": "+1"}}, {"twilio": {}}, {"twilio": {"sender": None}}]
+    )
+    async def test_who_names_no_sender_gets_the_configured_one(self, extra: Any) -> None:
+        message = self.message(extra=extra)
         _, stub = await self.send_to(self.accepted, message=message)
         assert form_of(stub)["From"] == "+15005550006"
 
@@ -162,6 +178,11 @@ async def test_concurrent_sends_keep_their_recipients(stand_in: Any) -> None:
         )
     assert {m["To"]: m["Body"] for m in stand_in.messages} == wanted
     assert len({receipt.message_id for receipt in receipts}) == 20
+
+
+def test_the_readme_names_every_setting() -> None:
+    readme = (Path(__file__).parents[1] / "README.md").read_text()
+    assert [name for name in TwilioConfig.model_fields if f"`{name}`" not in readme] == ["kind"]
 
 
 def test_the_plugin_does_not_load_the_sdk() -> None:

@@ -1,0 +1,152 @@
+"""What the account checks ask, and what they make of the answers."""
+
+import json
+
+import pytest
+
+from sidecar import AccountState, Misconfigured, Throttled, Unavailable, Unknown
+from sidecar.testing import Answer, stub_server
+from sidecar_aws.ses import Ses, SesConfig
+from sidecar_aws.sns import Sns, SnsConfig
+
+KEYS = {"region": "us-east-1", "access_key_id": "AKIA", "secret_access_key": "secret"}
+DENIED = Answer(403, {"x-amzn-errortype": "AccessDeniedException"}, b"{}")
+DENIED_XML = Answer(403, {}, b"<Error><Code>AuthorizationError</Code></Error>")
+GONE = Answer(404, {"x-amzn-errortype": "NotFoundException"}, b"{}")
+VERIFIED = Answer(200, {}, b'{"VerifiedForSendingStatus": true}')
+PENDING = Answer(200, {}, b'{"VerifiedForSendingStatus": false}')
+LIMIT = b"<attributes><entry><key>MonthlySpendLimit</key><value>%s</value></entry></attributes>"
+SANDBOX = b"<R><IsInSandbox>%s</IsInSandbox></R>"
+
+
+def account(sent=10.0, most=50000.0, **changes):
+    chosen = {
+        "EnforcementStatus": "HEALTHY",
+        "ProductionAccessEnabled": True,
+        "SendingEnabled": True,
+        "SendQuota": {"Max24HourSend": most, "MaxSendRate": 14.0, "SentLast24Hours": sent},
+        **changes,
+    }
+    return Answer(200, {}, json.dumps(chosen).encode())
+
+
+async def check(provider_class, config, answers):
+    async with stub_server(*answers) as stub:
+        chosen = config(kind=provider_class.kind, endpoint_url=stub.url, allow_private=True, **KEYS)
+        async with provider_class("p", chosen) as provider:
+            return await provider.check(timeout=20.0), stub.requests
+
+
+def ses(*answers):
+    def config(**settings):
+        return SesConfig(sender="no@codes.example.org", **settings)
+
+    return check(Ses, config, answers)
+
+
+def sns(limit, sandbox):
+    return check(Sns, SnsConfig, [limit, sandbox])
+
+
+async def test_a_healthy_ses_account_is_ready():
+    report, requests = await ses(account(), VERIFIED)
+    assert (report.state, report.summary) == (AccountState.READY, "SES can send")
+    assert report.facts == {
+        "sandbox": False,
+        "enforcement": "HEALTHY",
+        "quota_per_day": 50000.0,
+        "quota_left": 49990.0,
+        "sends_per_second": 14.0,
+        "sender_verified": True,
+    }
+    assert {r.method for r in requests} == {"GET"}
+
+
+@pytest.mark.parametrize(
+    ("answer", "state", "word"),
+    [
+        (account(ProductionAccessEnabled=False), AccountState.DEGRADED, "sandbox"),
+        (account(SendingEnabled=False), AccountState.BLOCKED, "switched off"),
+        (account(EnforcementStatus="PROBATION"), AccountState.DEGRADED, "probation"),
+        (account(EnforcementStatus="SHUTDOWN"), AccountState.BLOCKED, "stopped"),
+        (account(sent=50000.0), AccountState.BLOCKED, "quota is used up"),
+        (account(sent=49000.0), AccountState.DEGRADED, "1000 of 50000"),
+        (account(most=-1.0), AccountState.READY, "can send"),
+        (DENIED, AccountState.DEGRADED, "ses:GetAccount"),
+    ],
+)
+async def test_what_is_amiss_with_an_ses_account_is_said(answer, state, word):
+    report, _ = await ses(answer, VERIFIED)
+    assert report.state is state
+    assert word in report.summary
+
+
+async def test_the_worst_finding_gives_the_state_and_comes_first():
+    report, _ = await ses(account(ProductionAccessEnabled=False, SendingEnabled=False), VERIFIED)
+    assert report.state is AccountState.BLOCKED
+    assert report.summary.index("switched off") < report.summary.index("sandbox")
+
+
+async def test_the_sender_is_covered_by_its_address_its_domain_or_one_above():
+    report, requests = await ses(account(), GONE, PENDING, VERIFIED)
+    assert report.facts["sender_verified"] is True
+    paths = [r.path.rpartition("/")[2] for r in requests[1:]]
+    assert paths == ["no@codes.example.org", "codes.example.org", "example.org"]
+
+
+async def test_an_unverified_sender_blocks():
+    report, _ = await ses(account(), GONE)
+    assert report.state is AccountState.BLOCKED
+    assert "verified" in report.summary
+
+
+async def test_a_look_up_that_is_not_allowed_is_no_verdict_on_the_sender():
+    report, _ = await ses(account(), DENIED)
+    assert report.state is AccountState.DEGRADED
+    assert "sender_verified" not in report.facts
+
+
+@pytest.mark.parametrize(
+    ("answers", "error"),
+    [
+        ([Answer(403, {"x-amzn-errortype": "UnrecognizedClientException"})], Misconfigured),
+        ([Answer(503, {"x-amzn-errortype": "ServiceUnavailable"})], Unavailable),
+        ([Answer(429, {"x-amzn-errortype": "TooManyRequestsException"})], Throttled),
+        ([Answer(200, {}, b"<html>")], Unknown),
+        ([account(), Answer(503, {})], Unavailable),
+        ([Answer(404, {}, b"<html>")], Misconfigured),
+    ],
+)
+async def test_an_ses_account_that_cannot_be_reached_is_an_error(answers, error):
+    with pytest.raises(error):
+        await ses(*answers)
+
+
+@pytest.mark.parametrize(
+    ("limit", "sandbox", "state", "word"),
+    [
+        (LIMIT % b"500", SANDBOX % b"false", AccountState.READY, "can send"),
+        (LIMIT % b"500", SANDBOX % b"true", AccountState.DEGRADED, "sandbox"),
+        (LIMIT % b"1", SANDBOX % b"false", AccountState.DEGRADED, "1 USD"),
+        (LIMIT % b"0", SANDBOX % b"false", AccountState.BLOCKED, "0 USD"),
+        (b"<attributes/>", SANDBOX % b"false", AccountState.READY, "can send"),
+    ],
+)
+async def test_what_an_sns_account_may_is_said(limit, sandbox, state, word):
+    report, requests = await sns(Answer(200, {}, limit), Answer(200, {}, sandbox))
+    assert report.state is state
+    assert word in report.summary
+    assert [b"GetSMSAttributes" in requests[0].body, b"Sandbox" in requests[1].body] == [True, True]
+
+
+async def test_permissions_that_lack_for_an_sns_check_are_named():
+    report, _ = await sns(DENIED_XML, DENIED_XML)
+    assert report.state is AccountState.DEGRADED
+    assert "sns:GetSMSAttributes" in report.summary
+    assert "sns:GetSMSSandboxAccountStatus" in report.summary
+
+
+async def test_an_sns_account_that_cannot_be_reached_is_an_error():
+    refused = Answer(403, {}, b"<Error><Code>InvalidClientTokenId</Code></Error>")
+    with pytest.raises(Misconfigured):
+        await sns(refused, refused)

@@ -1,0 +1,71 @@
+"""The contract of every HTTP provider, for both kinds, and that importing them costs nothing."""
+
+import subprocess
+import sys
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+import pytest
+
+from sidecar.testing import Answer, HttpProviderContract
+from sidecar_aws.ses import Ses
+from sidecar_aws.sns import Sns
+
+KEYS = {
+    "region": "eu-west-1",
+    "access_key_id": "AKIACANARY",
+    "secret_access_key": "canary-secret",
+    "session_token": "canary-token",
+}
+SNS_XML = (
+    b'<PublishResponse xmlns="http://sns.amazonaws.com/doc/2010-03-31/"><PublishResult>'
+    b"<MessageId>94f20ce6-13c5-43a0-9a9e-ca52d816e90b</MessageId></PublishResult>"
+    b"<ResponseMetadata><RequestId>f187a3c1</RequestId></ResponseMetadata></PublishResponse>"
+)
+
+
+class TestSes(HttpProviderContract):
+    provider_class = Ses
+    settings: ClassVar[Mapping[str, Any]] = {**KEYS, "sender": "no-reply@example.org"}
+    secrets = ("canary-secret", "canary-token")
+    url_setting = "endpoint_url"
+    accepted = Answer(200, {"Content-Type": "application/json"}, b'{"MessageId":"0100018f"}')
+
+
+class TestSns(HttpProviderContract):
+    provider_class = Sns
+    settings: ClassVar[Mapping[str, Any]] = KEYS
+    secrets = ("canary-secret", "canary-token")
+    url_setting = "endpoint_url"
+    accepted = Answer(200, {"Content-Type": "text/xml"}, SNS_XML)
+
+
+@pytest.mark.parametrize(
+    "body", [b'{"MessageId": 7}', b'{"MessageId": ""}', b'{"MessageId": "%s"}']
+)
+async def test_a_strange_id_of_ses_is_unknown(body):
+    if b"%s" in body:
+        body %= b"x" * 5000
+    result, _ = await TestSes().send_to(Answer(200, {}, body))
+    assert type(result).__name__ == "Unknown"
+
+
+async def test_an_endless_id_of_sns_is_unknown():
+    body = SNS_XML.replace(b"94f20ce6", b"9" * 5000)
+    result, _ = await TestSns().send_to(Answer(200, {}, body))
+    assert type(result).__name__ == "Unknown"
+
+
+@pytest.mark.parametrize("module", ["ses", "sns"])
+def test_importing_and_asking_what_is_missing_loads_no_aws_library(module):
+    code = (
+        f"import sys; from sidecar_aws import {module} as m\n"
+        "(kind,) = m.register_providers()\n"
+        "kind.missing(kind.Config(kind=kind.kind, **eval(sys.argv[1])), {})\n"
+        "print(sorted({n.partition('.')[0] for n in sys.modules} & {'botocore', 'boto3'}))"
+    )
+    settings = {"ses": "{'sender': 'a@example.org'}", "sns": "{}"}[module]
+    done = subprocess.run(
+        [sys.executable, "-c", code, settings], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.strip() == "[]"

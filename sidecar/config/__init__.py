@@ -1,0 +1,31 @@
+"""The configuration: one strict YAML file becomes one frozen `Config`, or one error with all faults.
+
+The way of a file: `document` (YAML with places), `variables` (`${...}` and `.env`), `model` and the
+plugins' own settings (judged in `providers` and `chains`, put into words by `words`), `show` (what
+is in effect, and why) and `schema` (what an editor completes from).
+"""
+
+from sidecar.config.addresses import TcpAddress, UnixAddress
+from sidecar.config.faults import ConfigFaults, Fault
+from sidecar.config.loader import load
+from sidecar.config.model import ChainSection, Config, Limits, Log, ProviderSection, Server
+from sidecar.config.schema import schema
+from sidecar.config.show import effective
+from sidecar.config.starter import starter
+
+__all__ = [
+    "ChainSection",
+    "Config",
+    "ConfigFaults",
+    "Fault",
+    "Limits",
+    "Log",
+    "ProviderSection",
+    "Server",
+    "TcpAddress",
+    "UnixAddress",
+    "effective",
+    "load",
+    "schema",
+    "starter",
+]

@@ -1,0 +1,111 @@
+"""The file on its way to a `Config`: its values, their places, and what is wrong so far."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ValidationError
+
+from sidecar.config.document import Document
+from sidecar.config.faults import FaultLog, KeyPath
+from sidecar.config.variables import Expansion, Gap
+from sidecar.config.words import Problem, problems, secret_texts
+
+M = TypeVar("M", bound=BaseModel)
+
+
+@dataclass(slots=True)
+class Draft:
+    """What the rooms of the loader hand round. `secrets` grows with every section that is judged."""
+
+    document: Document
+    expansion: Expansion
+    faults: FaultLog
+    secrets: set[str] = field(default_factory=set)
+
+    def mapping(self, key: str) -> dict[str, Any]:
+        """A section at the top of the file; empty where there is none, or none that can be used."""
+        section = self.expansion.value.get(key)
+        return section if isinstance(section, dict) else {}
+
+    def fault(
+        self,
+        path: KeyPath,
+        message: str,
+        *,
+        at_key: bool = False,
+        wrong: str | None = None,
+        choices: Iterable[str] = (),
+    ) -> None:
+        """Note a fault at the place of the value at `path`, or of its key."""
+        place = self.document.key_place(path) if at_key else self.document.place(path)
+        self.faults.add(place, message, path, wrong=wrong, choices=choices)
+
+    def gaps(self, within: KeyPath) -> list[Gap]:
+        """The variables without a value below `within`."""
+        return [gap for gap in self.expansion.gaps if _below(gap.path, within)]
+
+    def tell(self, gaps: Iterable[Gap], advice: str = "") -> None:
+        """Make faults of gaps that nothing excuses."""
+        for gap in gaps:
+            self.fault(gap.path, gap.message + advice)
+
+    def literal(self, path: KeyPath) -> bool:
+        """Whether the value stands in the file as it is, so that it may be repeated."""
+        return path not in self.expansion.origins
+
+    def validated(
+        self, model: type[M], at: KeyPath, value: Any, *, shorthand: KeyPath = ()
+    ) -> M | None:
+        """`value` as a `model`, or None with its faults noted.
+
+        `shorthand` is the part of the model that the file's value alone stands for.
+        """
+        self.secrets.update(secret_texts(model, value))
+        hidden = self.expansion.outside | self.secrets
+        try:
+            return model.model_validate(value)
+        except ValidationError as error:
+            for problem in problems(error, model, value, hidden):
+                self._note(problem, at, shorthand)
+        except Exception as error:  # noqa: BLE001  # a plugin's own validators may raise anything
+            self.fault(at, f"the settings could not be judged: {type(error).__name__}", at_key=True)
+        return None
+
+    def _note(self, problem: Problem, at: KeyPath, shorthand: KeyPath) -> None:
+        inner = problem.path
+        if shorthand and inner[: len(shorthand)] == shorthand:
+            inner = inner[len(shorthand) :]
+        path = (*at, *inner)
+        if self._follows_from_a_hole(path, problem):
+            return
+        place = self.document.place(path)
+        if problem.missing:
+            place = self.document.key_place(path[:-1])
+        elif problem.about_key or path == at:
+            place = self.document.key_place(path)
+        self.faults.add(
+            place, problem.message, path, wrong=problem.wrong, choices=problem.choices
+        )
+
+    def _follows_from_a_hole(self, path: KeyPath, problem: Problem) -> bool:
+        """Whether the error is only there because a variable's value is not."""
+        return any(
+            _below(path, hole) or (_below(hole, path) and not problem.about_key)
+            for hole in self.expansion.holes
+        )
+
+
+def _below(path: KeyPath, above: KeyPath) -> bool:
+    return path[: len(above)] == above
+
+
+def place_of(draft: Draft, file: str, path: KeyPath) -> str | None:
+    """Where the value at `path` came from; None where the file does not have it."""
+    outside = draft.expansion.origins.get(path)
+    if outside is not None:
+        return outside
+    place = draft.document.values.get(path)
+    return None if place is None else f"{file}:{place}"

@@ -1,0 +1,105 @@
+"""The effective configuration, for `config show`: defaults filled in, secrets struck out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from enum import Enum
+from typing import Any
+
+from pydantic import SecretStr
+
+from sidecar.config.draft import Draft, place_of
+from sidecar.config.faults import KeyPath, dotted
+from sidecar.config.model import Config, ProviderSection
+from sidecar.config.words import SHORTEST_SECRET
+
+HIDDEN = "***"
+
+
+def effective(config: Config) -> dict[str, Any]:
+    """Every section as the file could say it in full, and `origins` by dotted path.
+
+    Plain lists, mappings and scalars: it can be dumped as YAML or JSON. Durations are in seconds.
+    """
+    return {**_sections(config), "origins": dict(config.origins)}
+
+
+def origins_of(config: Config, draft: Draft) -> dict[str, str]:
+    """Where every value of the effective configuration came from, by dotted path."""
+    return {
+        dotted(path): _origin(path, draft, config.path.name)
+        for path in _leaf_paths(_sections(config), ())
+        if path[-1] != "missing"
+    }
+
+
+def _origin(path: KeyPath, draft: Draft, file: str) -> str:
+    for candidate in (path, *_elsewhere(path)):
+        found = place_of(draft, file, candidate)
+        if found is not None:
+            return found
+    return "default"
+
+
+def _elsewhere(path: KeyPath) -> Iterator[KeyPath]:
+    match path:
+        case ("chains", channel, "providers", *rest):
+            yield ("chains", channel, *rest)
+        case ("providers", _, "breaker", *rest):
+            yield ("breaker", *rest)
+
+
+def _sections(config: Config) -> dict[str, Any]:
+    secrets = frozenset(text for text in config.secrets if len(text) >= SHORTEST_SECRET)
+    providers = {name: _provider(section) for name, section in config.providers.items()}
+    chains = {channel: chain.model_dump() for channel, chain in config.chains.items()}
+    sections = {
+        "version": 1,
+        "environment": config.environment,
+        "server": config.server.model_dump(),
+        "log": config.log.model_dump(),
+        "limits": config.limits.model_dump(),
+        "breaker": config.breaker.model_dump(),
+        "providers": providers,
+        "chains": chains,
+    }
+    return {key: _plain(value, secrets) for key, value in sections.items()}
+
+
+def _provider(section: ProviderSection) -> dict[str, Any]:
+    common = {
+        "kind": section.kind,
+        "optional": section.optional,
+        "enabled": section.enabled,
+        "timeout": section.timeout,
+    }
+    if section.settings is not None:
+        common |= section.settings.model_dump()
+    else:
+        common["missing"] = section.missing
+    return {**common, "breaker": section.breaker.model_dump()}
+
+
+def _plain(value: Any, secrets: frozenset[str]) -> Any:
+    match value:
+        case SecretStr():
+            return HIDDEN
+        case Enum():
+            return _plain(value.value, secrets)
+        case Mapping():
+            return {str(key): _plain(item, secrets) for key, item in value.items()}
+        case list() | tuple() | set() | frozenset():
+            return [_plain(item, secrets) for item in value]
+        case None | bool() | int() | float():
+            return value
+    text = str(value)
+    return HIDDEN if any(secret in text for secret in secrets) else text
+
+
+def _leaf_paths(value: Any, path: KeyPath) -> Iterator[KeyPath]:
+    if isinstance(value, dict | list) and value:
+        pairs = value.items() if isinstance(value, dict) else enumerate(value)
+        for key, item in pairs:
+            yield from _leaf_paths(item, (*path, key))
+    else:
+        yield path

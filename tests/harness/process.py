@@ -1,0 +1,133 @@
+"""One real `otp-sidecar run`, and how a test speaks to it."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+PATIENCE = 30.0
+"""Seconds to wait for a condition before a test gives up; a busy machine needs a few."""
+PHONE = "+14155552671"
+EMAIL = "ada.lovelace@example.com"
+CODE = "482913"
+TEXT = f"Your code is {CODE}"
+
+
+def wait_for(condition: Callable[[], Any], what: str) -> Any:
+    """The first true value of `condition`, asked again and again."""
+    give_up = time.monotonic() + PATIENCE
+    pause = threading.Event()
+    while not (value := condition()):
+        if time.monotonic() > give_up:
+            raise AssertionError(f"waited {PATIENCE:.0f} s in vain for {what}")
+        pause.wait(0.02)
+    return value
+
+
+class Sidecar:
+    """One `otp-sidecar run`, with what it said."""
+
+    def __init__(self, config: Path, environ: Mapping[str, str]) -> None:
+        self.config = config
+        self.errors = config.parent / "stderr"
+        self.lines: list[dict[str, Any]] = []
+        self.raw: list[str] = []
+        with self.errors.open("ab") as errors:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "sidecar", "run", "-c", str(config)],
+                cwd=config.parent,
+                env=dict(environ),
+                stdout=subprocess.PIPE,
+                stderr=errors,
+                text=True,
+            )
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
+
+    def ready(self) -> Sidecar:
+        """Wait until it serves."""
+
+        def announced() -> dict[str, Any] | None:
+            assert self.process.poll() is None, f"it ended: {self.errors.read_text()}"
+            return next((line for line in self.lines if line.get("event") == "ready"), None)
+
+        where = wait_for(announced, "the ready line")["listen"][0]
+        self.port = int(where.rpartition(":")[2])
+        return self
+
+    def call(
+        self, method: str, path: str, body: Any = None, headers: Mapping[str, str] | None = None
+    ) -> Answer:
+        """One HTTP exchange; `body` is sent as JSON, bytes as they are."""
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=PATIENCE)
+        try:
+            sent = body if isinstance(body, bytes) or body is None else json.dumps(body).encode()
+            kind = {} if body is None else {"Content-Type": "application/json"}
+            connection.request(method, path, sent, {**kind, **(headers or {})})
+            response = connection.getresponse()
+            return Answer(response.status, dict(response.getheaders()), response.read())
+        finally:
+            connection.close()
+
+    def send(self, channel: str = "sms", *, headers: Any = None, **fields: Any) -> Answer:
+        to = PHONE if channel == "sms" else EMAIL
+        body = {"channel": channel, "to": to, "text": TEXT, **fields}
+        return self.call("POST", "/v1/send", body, headers)
+
+    def health(self, channel: str, provider: str) -> dict[str, Any]:
+        chain = self.call("GET", "/health").json["chains"][channel]
+        return next(p for p in chain["providers"] if p["name"] == provider)
+
+    def inbox(self) -> list[dict[str, Any]]:
+        return self.call("GET", "/v1/inbox").json["messages"]
+
+    def events(self, name: str) -> list[dict[str, Any]]:
+        return [line for line in self.lines if line.get("event") == name]
+
+    def kill(self) -> None:
+        self.process.send_signal(signal.SIGKILL)
+        self._ended()
+
+    def stop(self) -> int:
+        """SIGTERM; the exit code."""
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGTERM)
+        return self._ended()
+
+    def _ended(self) -> int:
+        code = self.process.wait(PATIENCE)
+        self._reader.join(PATIENCE)
+        return code
+
+    def _read(self) -> None:
+        assert self.process.stdout is not None
+        with self.process.stdout as stdout:
+            for line in stdout:
+                self.raw.append(line)
+                self.lines.append(json.loads(line))
+
+
+class Answer:
+    def __init__(self, status: int, headers: dict[str, str], body: bytes) -> None:
+        self.status = status
+        self.headers = headers
+        self.body = body
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.body)
+
+    @property
+    def trail(self) -> list[tuple[str, str]]:
+        return [(a["provider"], a["outcome"]) for a in self.json["attempts"]]
+
+    def __repr__(self) -> str:
+        return f"{self.status} {self.body[:2000]!r}"

@@ -1,0 +1,174 @@
+"""Stand-ins of the providers: ours for SendGrid and Twilio, moto for AWS, aiosmtpd for SMTP."""
+
+from __future__ import annotations
+
+import json
+import os
+import ssl
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Mapping
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+from urllib.request import Request, urlopen
+
+import trustme
+from aiosmtpd.controller import Controller
+from aiosmtpd.smtp import AuthResult
+from harness.process import PATIENCE, wait_for
+
+class Vendor:
+    """A stand-in of SendGrid or Twilio: answers as `answer` says and keeps what it accepted.
+
+    `answer(request)` returns (status, headers, body); None closes the connection without a word.
+    """
+
+    def __init__(self, answer: Callable[[VendorRequest], Any]) -> None:
+        self.answer = answer
+        self.requests: list[VendorRequest] = []
+        self.gate: threading.Event | None = None
+        vendor = self
+
+        class Handler(BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def do_POST(self) -> None:
+                body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+                request = VendorRequest(self.path, dict(self.headers), body)
+                vendor.requests.append(request)
+                if vendor.gate is not None:
+                    vendor.gate.wait(PATIENCE)
+                said = vendor.answer(request)
+                if said is None:
+                    self.close_connection = True
+                    return
+                status, headers, text = said
+                self.send_response(status)
+                for name, value in {**headers, "Content-Length": str(len(text))}.items():
+                    self.send_header(name, value)
+                self.end_headers()
+                self.wfile.write(text)
+
+            def log_message(self, *args: Any) -> None:
+                pass
+
+        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.server.daemon_threads = True
+        self.url = f"http://127.0.0.1:{self.server.server_address[1]}"
+        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+
+    def close(self) -> None:
+        if self.gate is not None:
+            self.gate.set()
+        self.server.shutdown()
+        self.server.server_close()
+
+
+class VendorRequest:
+    def __init__(self, path: str, headers: dict[str, str], body: bytes) -> None:
+        self.path = path
+        self.headers = headers
+        self.body = body
+
+
+def twilio_accepts(request: VendorRequest) -> Any:
+    body = {"sid": "SM" + "0" * 32, "status": "queued", "error_code": None}
+    return 201, {"Content-Type": "application/json"}, json.dumps(body).encode()
+
+
+def sendgrid_accepts(request: VendorRequest) -> Any:
+    return 202, {"X-Message-Id": "sg-0001"}, b""
+
+
+class Moto:
+    """A moto server in a process of its own: SES and SNS that check what they are told."""
+
+    def __init__(self, log: Path) -> None:
+        with log.open("wb") as output:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", "0"],
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                env={**os.environ, "PYTHONUNBUFFERED": "1", "PYTHONWARNINGS": "ignore"},
+            )
+
+        def listening() -> str | None:
+            assert self._process.poll() is None, log.read_text()
+            for word in log.read_text().split():
+                if word.startswith("http://127.0.0.1:"):
+                    return word
+            return None
+
+        self.url = wait_for(listening, "moto")
+
+    def reset(self) -> None:
+        self._post("/moto-api/reset", b"")
+
+    def check_signatures(self) -> None:
+        """From here on every request's signature and credentials are checked for real."""
+        self._post("/moto-api/reset-auth", b"0", {"Content-Type": "text/plain"})
+
+    def trust(self) -> None:
+        """No more checks."""
+        self._post("/moto-api/reset-auth", b"1000000000", {"Content-Type": "text/plain"})
+
+    def verify(self, address: str) -> None:
+        body = json.dumps({"EmailIdentity": address}).encode()
+        headers = {"Content-Type": "application/json", "Authorization": _UNCHECKED}
+        self._post("/v2/email/identities", body, headers)
+
+    def kept(self, service: str, what: str) -> list[dict[str, Any]]:
+        with urlopen(f"{self.url}/moto-api/data.json", timeout=PATIENCE) as answer:
+            found: list[dict[str, Any]] = json.load(answer).get(service, {}).get(what, [])
+        return found
+
+    def close(self) -> None:
+        self._process.terminate()
+        self._process.wait(PATIENCE)
+
+    def _post(self, path: str, body: bytes, headers: Mapping[str, str] | None = None) -> None:
+        request = Request(self.url + path, data=body, headers=dict(headers or {}), method="POST")
+        with urlopen(request, timeout=PATIENCE) as answer:
+            answer.read()
+
+
+_UNCHECKED = (
+    "AWS4-HMAC-SHA256 Credential=AKIAX/20261123/us-east-1/ses/aws4_request, "
+    "SignedHeaders=host, Signature=0"
+)
+
+
+class Mailbox:
+    """aiosmtpd with STARTTLS and AUTH required."""
+
+    user, password = "mailer", "canary-smtp-password"
+
+    def __init__(self, directory: Path) -> None:
+        authority = trustme.CA()
+        self.ca_file = directory / "ca.pem"
+        authority.cert_pem.write_to_path(str(self.ca_file))
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        authority.issue_cert("localhost").configure_cert(context)
+        self.mails: list[Any] = []
+        self.controller = Controller(
+            self,
+            hostname="127.0.0.1",
+            port=0,
+            tls_context=context,
+            require_starttls=True,
+            auth_required=True,
+            authenticator=self._login,
+            auth_require_tls=True,
+        )
+        self.controller.start()
+        self.port = self.controller.server.sockets[0].getsockname()[1]
+
+    async def handle_DATA(self, server: Any, session: Any, envelope: Any) -> str:
+        self.mails.append(envelope)
+        return "250 OK"
+
+    def _login(self, server: Any, session: Any, envelope: Any, mechanism: Any, data: Any) -> Any:
+        known = data.login == self.user.encode() and data.password == self.password.encode()
+        return AuthResult(success=known)
