@@ -141,6 +141,7 @@ class CanonicalLine:
 
 
 def _json_line(_logger: object, _method: str, event: Event) -> str:
+    event = {name: event.pop(name, None) for name in ("ts", "level", "event")} | event
     return orjson.dumps(event, default=str, option=orjson.OPT_NON_STR_KEYS).decode()
 
 

@@ -37,8 +37,9 @@ def print_walk(status: int, answer: Mapping[str, Any]) -> None:
     for attempt in answer.get("attempts", []):
         facts = [attempt["outcome"], attempt["reason"], attempt["provider_code"]]
         told = ", ".join(str(fact) for fact in facts if fact)
-        circuit = f" [{attempt['circuit']}]" if attempt.get("circuit") else ""
-        click.echo(f"  {attempt['provider']:<16} {told} ({attempt['seconds']:.3f} s){circuit}")
+        if attempt["outcome"] != "skipped":
+            told += f" in {attempt['seconds']:.3f} s, circuit {attempt['circuit']}"
+        click.echo(f"  {attempt['provider']:<16} {told}")
     if status in (200, 202):
         by = f" by {answer['provider']}" if answer.get("provider") else ""
         click.echo(f"{answer['status']}{by}: {answer['id']}")

@@ -1,4 +1,4 @@
-"""The configuration: one strict YAML file becomes one frozen `Config`, or one error with all faults.
+"""The configuration: one strict YAML file becomes a frozen `Config`, or an error with all faults.
 
 The way of a file: `document` (YAML with places), `variables` (`${...}` and `.env`), `model` and the
 plugins' own settings (judged in `providers` and `chains`, put into words by `words`), `show` (what

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from sidecar.config.draft import Draft
 from sidecar.config.faults import KeyPath, closest, printable
 from sidecar.config.model import ChainSection
-from sidecar.config.providers import MAX_SECTIONS, NAME, NAME_RULE, Sections
+from sidecar.config.providers import MAX_SECTIONS, NAME, NAME_RULE
+from sidecar.delivery.provider import Provider
 
 
 class ChainReader:
-    """Reads the chains one by one, against the providers that were read before."""
+    """Reads the chains one by one. `providers` tells each one's class, where that is known."""
 
-    def __init__(self, draft: Draft, providers: Sections) -> None:
+    def __init__(self, draft: Draft, providers: Mapping[str, type[Provider[Any]] | None]) -> None:
         self._draft = draft
         self._providers = providers
 
@@ -32,12 +34,11 @@ class ChainReader:
         self._check_names(chains)
         return {channel: chain for channel, (_, chain) in chains.items()}
 
-    def _add(
-        self, chains: dict[str, tuple[KeyPath, ChainSection]], channel: str, raw: Any
-    ) -> None:
+    def _add(self, chains: dict[str, tuple[KeyPath, ChainSection]], channel: str, raw: Any) -> None:
         at: KeyPath = ("chains", channel)
         if not NAME.fullmatch(channel):
             self._draft.fault(at, NAME_RULE, at_key=True)
+            return
         short = isinstance(raw, list)
         value = {"providers": raw} if short else raw
         shorthand = ("providers",) if short else ()
@@ -51,6 +52,8 @@ class ChainReader:
         for channel, (at, chain) in chains.items():
             for number, name in enumerate(chain.providers):
                 path = (*at, number)
+                if path in self._draft.expansion.holes:
+                    continue
                 if name in chain.providers[:number]:
                     self._draft.fault(path, "stands twice in this chain")
                 elif name in self._providers:
@@ -59,18 +62,18 @@ class ChainReader:
                     self._unknown(path, name, unused)
 
     def _check_channel(self, path: KeyPath, name: str, channel: str) -> None:
-        section = self._providers[name]
-        if section is not None and channel not in section.cls.channels:
-            serves = " and ".join(sorted(section.cls.channels)) or "nothing"
+        cls = self._providers[name]
+        if cls is not None and channel not in cls.channels:
+            serves = " and ".join(sorted(cls.channels)) or "nothing"
             shown = printable(channel)
             self._draft.fault(path, f"`{name}` does not serve `{shown}`, only {serves}")
 
     def _unknown(self, path: KeyPath, name: str, unused: list[str]) -> None:
-        near = closest(name, unused)
-        section = self._providers[near] if near else None
-        if near and section is None:
+        near = None if self._draft.faults.many else closest(name, unused)
+        cls = self._providers[near] if near else None
+        if near and cls is None:
             return  # its own fault, told already, is why the name is not right
-        if near and section is not None and section.kind == name:
+        if near and cls is not None and cls.kind == name:
             # The chain is right, and the provider's key is the one that was misspelt.
             self._draft.fault(
                 ("providers", near),
@@ -80,6 +83,7 @@ class ChainReader:
                 choices=[name],
             )
             return
-        shown = f"no provider is named `{printable(name)}`"
-        message = shown if self._draft.literal(path) else "no provider has the name in this variable"
+        message = "no provider has the name that this variable gives"
+        if self._draft.literal(path):
+            message = f"no provider is named `{printable(name)}`"
         self._draft.fault(path, message, wrong=name, choices=self._providers)

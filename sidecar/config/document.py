@@ -26,9 +26,11 @@ MAX_TEXT = 1024 * 1024
 
 # The events of libyaml and of PyYAML's own parser are the same; libyaml is about 15 times faster.
 _LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-_RESOLVER = yaml.resolver.Resolver()
+_RESOLVER: Any = yaml.resolver.Resolver()
 _TAG = "tag:yaml.org,2002:"
-_UNPRINTABLE = re.compile("[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufeff\uff00-\ufffd\U00010000-\U0010ffff]")
+_UNPRINTABLE = re.compile(
+    "[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufefe\uff00-\ufffd\U00010000-\U0010ffff]"
+)
 _INTEGER = re.compile(r"[-+]?(?:0|[1-9][0-9]{0,30})")
 _DECIMAL = re.compile(r"[-+]?[0-9]{0,30}\.[0-9]{0,30}(?:[eE][-+]?[0-9]{1,3})?")
 _BOOLEANS = {"yes": True, "on": True, "true": True, "no": False, "off": False, "false": False}
@@ -189,17 +191,20 @@ class _Composer:
         return False
 
     def _alias(self, event: yaml.AliasEvent, place: Place) -> _Node:
-        node = self._anchors.get(event.anchor)
+        name = str(event.anchor)
+        node = self._anchors.get(name)
         if node is None:
-            inside = event.anchor in self._anchors
+            inside = name in self._anchors
             self._stop(place, "an alias inside its own anchor" if inside else "an unknown alias")
         assert node is not None
         return node
 
     def _check_tag(self, event: yaml.Event, place: Place) -> None:
         tag = getattr(event, "tag", None)
-        kinds = {yaml.SequenceStartEvent: "seq", yaml.MappingStartEvent: "map"}
-        if tag not in {None, "!", _TAG + kinds.get(type(event), "str")}:
+        own = "str"
+        if isinstance(event, yaml.CollectionStartEvent):
+            own = "seq" if isinstance(event, yaml.SequenceStartEvent) else "map"
+        if tag not in {None, "!", _TAG + own}:
             self._faults.add(place, "tags (`!...`) are not read here: remove the tag")
 
     def _scalar(self, event: Any, place: Place) -> str | int | float | bool | None:
@@ -256,4 +261,5 @@ class _Flattener:
 
 
 def _place(event: yaml.Event) -> Place:
+    assert event.start_mark is not None
     return Place(event.start_mark.line + 1, event.start_mark.column + 1)

@@ -18,7 +18,7 @@ M = TypeVar("M", bound=BaseModel)
 
 @dataclass(slots=True)
 class Draft:
-    """What the rooms of the loader hand round. `secrets` grows with every section that is judged."""
+    """What the steps of the loader hand round. `secrets` grows with every section judged."""
 
     document: Document
     expansion: Expansion
@@ -63,7 +63,9 @@ class Draft:
 
         `shorthand` is the part of the model that the file's value alone stands for.
         """
-        self.secrets.update(secret_texts(model, value))
+        for path, text in secret_texts(model, value):
+            if (*at, *path) not in self.expansion.holes:
+                self.secrets.add(text)
         hidden = self.expansion.outside | self.secrets
         try:
             return model.model_validate(value)
@@ -71,7 +73,7 @@ class Draft:
             for problem in problems(error, model, value, hidden):
                 self._note(problem, at, shorthand)
         except Exception as error:  # noqa: BLE001  # a plugin's own validators may raise anything
-            self.fault(at, f"the settings could not be judged: {type(error).__name__}", at_key=True)
+            self._note(Problem((), f"cannot be judged: {type(error).__name__}"), at, shorthand)
         return None
 
     def _note(self, problem: Problem, at: KeyPath, shorthand: KeyPath) -> None:
@@ -84,18 +86,14 @@ class Draft:
         place = self.document.place(path)
         if problem.missing:
             place = self.document.key_place(path[:-1])
-        elif problem.about_key or path == at:
+        elif problem.about_key or not problem.path:
             place = self.document.key_place(path)
-        self.faults.add(
-            place, problem.message, path, wrong=problem.wrong, choices=problem.choices
-        )
+        self.faults.add(place, problem.message, path, wrong=problem.wrong, choices=problem.choices)
 
     def _follows_from_a_hole(self, path: KeyPath, problem: Problem) -> bool:
-        """Whether the error is only there because a variable's value is not."""
-        return any(
-            _below(path, hole) or (_below(hole, path) and not problem.about_key)
-            for hole in self.expansion.holes
-        )
+        """Whether the error may only be there because a variable's value is not."""
+        related = (_below(path, hole) or _below(hole, path) for hole in self.expansion.holes)
+        return not problem.about_key and any(related)
 
 
 def _below(path: KeyPath, above: KeyPath) -> bool:

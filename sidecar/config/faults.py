@@ -64,6 +64,11 @@ class FaultLog:
         self.file = file
         self._faults: dict[tuple[Place, str, str], Fault] = {}
 
+    @property
+    def many(self) -> bool:
+        """Whether there are more than are shown: then no more suggestions are looked for."""
+        return len(self._faults) >= SHOWN
+
     def add(
         self,
         place: Place,
@@ -75,9 +80,8 @@ class FaultLog:
         file: str | None = None,
     ) -> None:
         """Note a fault; the suggestion is what `wrong` nearly is among `choices`."""
-        # Each search compares `wrong` with every choice: bounded, so that a hostile file stays cheap.
-        nearest = wrong is not None and len(self._faults) < SHOWN
-        hint = closest(wrong, choices) if wrong is not None and nearest else None
+        # Each search compares `wrong` with every choice: bounded, or a hostile file is slow.
+        hint = None if wrong is None or self.many else closest(wrong, choices)
         fault = Fault(place.line, place.column, dotted(path), message, hint, file or self.file)
         self._faults.setdefault((place, fault.path, message), fault)
 

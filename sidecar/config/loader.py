@@ -1,4 +1,4 @@
-"""From a file to a `Config`: read, expand, let every plugin judge its own section, tell all faults."""
+"""From a file to a `Config`: read, expand, let each plugin judge its section, tell all faults."""
 
 from __future__ import annotations
 
@@ -33,8 +33,9 @@ def load(path: Path, *, environ: Mapping[str, str], provider_class: ProviderClas
     draft = Draft(document, expand(document, environment, faults), faults)
     root = draft.validated(Root, (), _top(draft))
     breaker = root.breaker if root is not None else Root(chains={}).breaker
-    providers = ProviderReader(draft, environment.values, provider_class, breaker).read()
-    chains = ChainReader(draft, providers).read()
+    reader = ProviderReader(draft, environment.values, provider_class, breaker)
+    providers = reader.read()
+    chains = ChainReader(draft, reader.classes).read()
     draft.tell(gap for gap in draft.expansion.gaps if not _in_a_provider(gap, providers))
     faults.raise_any()
     assert root is not None

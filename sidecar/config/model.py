@@ -11,8 +11,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, field_validator
-from pydantic import model_validator
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    field_validator,
+    model_validator,
+)
 from pydantic_core import PydanticCustomError
 
 from sidecar.config.addresses import Address, OpsAddress, TcpAddress
@@ -117,13 +123,14 @@ class Limits(Section):
 class ChainSection(Section):
     """The providers of one channel, in order, and what follows from an attempt that failed."""
 
-    providers: tuple[str, ...] = Field(min_length=1)
+    providers: tuple[str, ...] = Field(min_length=1, max_length=50)
     """Names of providers, the first choice first."""
     on_unknown: OnUnknown = OnUnknown.FAILOVER
     """After an attempt that may have been taken: try the next provider, or stop."""
     on_rejected: OnRejected = OnRejected.STOP
     """After the message or the recipient was rejected."""
-    panic: Panic = Panic.PROBE
+    # YAML 1.1 reads the word `off` as false.
+    panic: Annotated[Panic, BeforeValidator(lambda v: Panic.OFF if v is False else v)] = Panic.PROBE
     """With every circuit open: try one provider anyway, or fail fast."""
     max_unknown_failovers: int = Field(default=1, ge=0, le=10)
     """How many attempts that may have been taken the chain goes on after."""

@@ -29,7 +29,10 @@ _ADVICE = ", or mark the provider `optional: true`"
 
 
 class ProviderReader:
-    """Reads the sections one by one. `breaker` is the file's own, which a provider may override."""
+    """Reads the sections one by one. `breaker` is the file's own, which a provider may override.
+
+    `classes` tells after `read` what serves each name; None where that could not be found.
+    """
 
     def __init__(
         self,
@@ -43,6 +46,7 @@ class ProviderReader:
         self._provider_class = provider_class
         self._breaker = breaker
         self._known: dict[str, type[Provider[Any]] | ConfigError] = {}
+        self.classes: dict[str, type[Provider[Any]] | None] = {}
 
     def read(self) -> Sections:
         """Every section in the file's order."""
@@ -58,11 +62,13 @@ class ProviderReader:
     def _section(self, name: str, raw: Any, at: KeyPath) -> ProviderSection | None:
         if not NAME.fullmatch(name):
             self._draft.fault(at, NAME_RULE, at_key=True)
+        self.classes[name] = None
         if not isinstance(raw, dict):
-            self._draft.fault(at, "must be a mapping of keys to values")
+            if at not in self._draft.expansion.holes:
+                self._draft.fault(at, "must be a mapping of keys to values")
             return None
         given = {**raw, "kind": raw.get("kind", name)}
-        cls = self._class(given["kind"], at)
+        cls = self.classes[name] = self._class(given["kind"], at)
         common = _common(given)
         lenient = common.optional or not common.enabled
         missing = self._gaps(at, lenient=lenient)
@@ -103,14 +109,16 @@ class ProviderReader:
         """What the environment lacks; a fault unless the section may do without."""
         gaps = self._draft.gaps(at)
         decisive = {"kind", "optional", "enabled"}
-        self._draft.tell((g for g in gaps if len(g.path) > 2 and g.path[2] in decisive))
+        self._draft.tell(gap for gap in gaps if gap.path[2] in decisive)
         if not lenient:
-            self._draft.tell((g for g in gaps if g.path[2] not in decisive), _ADVICE)
+            self._draft.tell((gap for gap in gaps if gap.path[2] not in decisive), _ADVICE)
         return tuple(dict.fromkeys(gap.name for gap in gaps))
 
     def _class(self, kind: Any, at: KeyPath) -> type[Provider[Any]] | None:
         path = (*at, "kind")
         told = path in self._draft.document.values
+        if path in self._draft.expansion.holes:
+            return None
         if not isinstance(kind, str) or not _KIND.fullmatch(kind):
             rule = "the kind of a plugin is written in lower-case letters, digits, `-` and `_`"
             self._draft.fault(path if told else at, rule, at_key=not told)
@@ -148,12 +156,12 @@ class ProviderReader:
         try:
             missing = tuple(cls.missing(settings, self._environ))
         except Exception as error:  # noqa: BLE001  # a plugin may raise anything
-            name = type(error).__name__
-            self._draft.fault(at, f"the plugin failed when asked what it needs: {name}", at_key=True)
+            message = f"the plugin failed when asked what it needs: {type(error).__name__}"
+            self._draft.fault(at, message, at_key=True)
             return ()
         if missing and not lenient:
-            needs = ", ".join(missing)
-            self._draft.fault(at, f"the environment lacks what it needs: {needs}{_ADVICE}", at_key=True)
+            message = f"the environment lacks what it needs: {', '.join(missing)}{_ADVICE}"
+            self._draft.fault(at, message, at_key=True)
         return missing
 
 

@@ -29,7 +29,7 @@ def origins_of(config: Config, draft: Draft) -> dict[str, str]:
     return {
         dotted(path): _origin(path, draft, config.path.name)
         for path in _leaf_paths(_sections(config), ())
-        if path[-1] != "missing"
+        if path[2:3] != ("missing",)
     }
 
 

@@ -24,8 +24,8 @@ FILE_LIMIT = 64 * 1024
 
 _VARIABLE = re.compile(r"\$\$|\$\{([^{}]*)\}|\$\{")
 _NAME = re.compile(r"([A-Za-z_][A-Za-z0-9_]*)(?::-(.*))?", re.DOTALL)
-_CONTROL = re.compile("[\x00-\x1f\x7f]")
-_SURROGATE = re.compile("[\ud800-\udfff]")
+_UNUSABLE = re.compile("[\x00-\x1f\x7f\ud800-\udfff]")
+_HOLDS_CONTROL = "holds a line break or another control character"
 _HOW = "write `${NAME}`, `${NAME:-default}`, `${file:/path}`, or `$$` for a dollar sign"
 
 
@@ -75,21 +75,21 @@ class Gap:
 class Expansion:
     """The values with every variable replaced.
 
-    A key whose value could not be made is left out of `value` and stands in `holes`. `origins` has
-    the paths whose value came from outside the file, `outside` those values, `secrets` the
-    contents of files.
+    A text that could not be made stays as it was and its path stands in `holes`. `origins` has the
+    paths whose value came from outside the file, `outside` those values, `secrets` the contents of
+    files.
     """
 
     value: dict[str, Any] = field(default_factory=dict)
     origins: dict[KeyPath, str] = field(default_factory=dict)
     gaps: list[Gap] = field(default_factory=list)
-    holes: list[KeyPath] = field(default_factory=list)
+    holes: set[KeyPath] = field(default_factory=set)
     outside: set[str] = field(default_factory=set)
     secrets: set[str] = field(default_factory=set)
 
 
 def expand(document: Document, environment: Environment, faults: FaultLog) -> Expansion:
-    """Replace the variables in every text. Gaps are returned: only the reader knows who may have one."""
+    """Replace the variables in every text. A gap is no fault yet: `optional` may excuse it."""
     expander = _Expander(document, environment, faults)
     expander.result.value = expander.mapping(document.value, ())
     return expander.result
@@ -109,13 +109,7 @@ class _Expander:
         self._length = 0
 
     def mapping(self, value: Mapping[str, Any], path: KeyPath) -> dict[str, Any]:
-        expanded = {}
-        for key, item in value.items():
-            try:
-                expanded[key] = self._value(item, (*path, key))
-            except _NoValue:
-                self.result.holes.append((*path, key))
-        return expanded
+        return {key: self._value(item, (*path, key)) for key, item in value.items()}
 
     def _value(self, value: Any, path: KeyPath) -> Any:
         if isinstance(value, dict):
@@ -125,7 +119,9 @@ class _Expander:
         return self._text(value, path) if isinstance(value, str) and "$" in value else value
 
     def _text(self, text: str, path: KeyPath) -> str:
-        whole, parts, origins, end = True, [], [], 0
+        parts: list[str] = []
+        origins: list[str] = []
+        whole, end = True, 0
         for found in _VARIABLE.finditer(text):
             parts.append(text[end : found.start()])
             end = found.end()
@@ -134,13 +130,11 @@ class _Expander:
             except _NoValue:
                 whole = False
         if not whole:
-            raise _NoValue
+            self.result.holes.add(path)
+            return text
         if origins:
             self.result.origins[path] = ", ".join(dict.fromkeys(origins))
-        expanded = "".join([*parts, text[end:]])
-        if origins:
-            self.result.outside.add(expanded)
-        return expanded
+        return "".join([*parts, text[end:]])
 
     def _replacement(self, found: re.Match[str], path: KeyPath, origins: list[str]) -> str:
         if found[0] == "$$":
@@ -160,14 +154,19 @@ class _Expander:
         if not value and default is not None:
             return default.replace("$$", "$")
         if not value:
-            state = "empty" if name in self._environment.values else "not set"
-            raise self._gap(path, name, f"the variable `{name}` is {state}: set it in the environment "
-                            f"or in `.env`, or give a default: `${{{name}:-...}}`")
-        if _CONTROL.search(value) or _SURROGATE.search(value):
-            raise self._fault(path, f"the variable `{name}` holds a line break or control character")
+            raise self._gap(path, name, self._unset(name))
+        if _UNUSABLE.search(value):
+            raise self._fault(path, f"the variable `{name}` {_HOLDS_CONTROL}")
         self.result.outside.add(value)
         origins.append(self._environment.origin(name))
         return value
+
+    def _unset(self, name: str) -> str:
+        state = "empty" if name in self._environment.values else "not set"
+        return (
+            f"the variable `{name}` is {state}: set it in the environment or in `.env`, "
+            f"or give a default, `${{{name}:-...}}`"
+        )
 
     def _file(self, name: str, path: KeyPath) -> str:
         if name not in self._files:
@@ -180,6 +179,7 @@ class _Expander:
         if not content:
             raise self._gap(path, shown, f"the file `{shown}` is empty")
         self.result.secrets.add(content)
+        self.result.outside.add(content)
         return content
 
     def _bounded(self, value: str, path: KeyPath) -> str:
@@ -205,7 +205,7 @@ def _secret(path: Path) -> str | Exception:
     except (OSError, ValueError) as error:
         return error
     text = text.removesuffix("\n").removesuffix("\r") if text.endswith("\n") else text
-    return ValueError("holds a line break or control character") if _CONTROL.search(text) else text
+    return ValueError(_HOLDS_CONTROL) if _UNUSABLE.search(text) else text
 
 
 def _read(path: Path) -> str:

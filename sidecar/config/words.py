@@ -79,13 +79,14 @@ def problems(
     error: ValidationError, model: type[BaseModel], given: Any, hidden: Collection[str]
 ) -> Iterator[Problem]:
     """What `error` says of `given`, one problem a path. `hidden` are texts not to be repeated."""
-    seen: set[KeyPath] = set()
+    found: dict[KeyPath, Problem] = {}
     for detail in error.errors(include_url=False):
         problem = _problem(detail, model, given, hidden)
         # A union names a path once for each of its members.
-        if problem.path not in seen:
-            seen.add(problem.path)
-            yield problem
+        found.setdefault(problem.path, problem)
+    # A list whose entries are wrong is called too short besides: the deeper fault tells it all.
+    above = {path[:end] for path in found for end in range(len(path))}
+    return (problem for path, problem in found.items() if path not in above)
 
 
 def _problem(
@@ -116,6 +117,8 @@ def _words(detail: ErrorDetails, hidden: Collection[str]) -> str:
         return f"{_TEXT}: quote this value, YAML reads it as {_what(detail['input'])}"
     if kind in {"string_too_short", "too_short"} and context.get("min_length") == 1:
         return "must not be empty"
+    if kind in {"too_short", "too_long"} and isinstance(detail["input"], str):
+        words = _WORDS[f"string_{kind}"]
     return words.format_map(context)
 
 
@@ -172,24 +175,29 @@ def models_in(annotation: Any) -> Iterator[type[BaseModel]]:
     return (found for found in _types(annotation) if issubclass(found, BaseModel))
 
 
-def secret_texts(model: type[BaseModel], given: Any) -> Iterator[str]:
-    """The texts in `given` that stand where `model` has a secret, valid or not."""
+def secret_texts(
+    model: type[BaseModel], given: Any, path: KeyPath = ()
+) -> Iterator[tuple[KeyPath, str]]:
+    """The texts in `given`, with their paths, that stand where `model` has a secret."""
     if not isinstance(given, Mapping):
         return
     for name, info in model.model_fields.items():
-        value = given.get(info.alias or name)
+        key = info.alias or name
+        value = given.get(key)
         if any(issubclass(found, SecretStr) for found in _types(info.annotation)):
-            yield from (str(leaf) for leaf in _leaves(value))
+            yield from leaves(value, (*path, key))
         for section in models_in(info.annotation):
-            yield from secret_texts(section, value)
+            yield from secret_texts(section, value, (*path, key))
 
 
-def _leaves(value: Any) -> Iterator[Any]:
+def leaves(value: Any, path: KeyPath) -> Iterator[tuple[KeyPath, str]]:
+    """Every scalar below `value` as a text, with its path; nothing for nulls."""
     if isinstance(value, dict | list):
-        for item in value.values() if isinstance(value, dict) else value:
-            yield from _leaves(item)
+        pairs = value.items() if isinstance(value, dict) else enumerate(value)
+        for key, item in pairs:
+            yield from leaves(item, (*path, key))
     elif value is not None:
-        yield value
+        yield path, str(value)
 
 
 def _types(annotation: Any) -> Iterator[type]:

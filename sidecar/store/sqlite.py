@@ -152,7 +152,8 @@ class _Database:
         migrate(self.connection)
         found = tables.recover(self.connection, at)
         self.commit()
-        self.connection.execute(f"PRAGMA busy_timeout = {round(timeout * 1000)}")
+        # Shorter than an operation's time, so that its caller can be told of the lock.
+        self.connection.execute(f"PRAGMA busy_timeout = {round(timeout * 1000 / 5)}")
         return found
 
     def begin(self) -> None:

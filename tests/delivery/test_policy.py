@@ -85,7 +85,12 @@ def test_what_may_have_been_sent_is_failed_over_once(outcome, policy, so_far, go
 
 @pytest.mark.parametrize(
     ("setting", "final", "goes_on"),
-    [("stop", False, False), ("stop", True, False), ("failover", False, True), ("failover", True, False)],
+    [
+        ("stop", False, False),
+        ("stop", True, False),
+        ("failover", False, True),
+        ("failover", True, False),
+    ],
 )
 def test_a_rejection_stops_unless_failover_is_asked_for_and_allowed(setting, final, goes_on):
     policy = ChainPolicy(on_rejected=OnRejected(setting))
@@ -98,7 +103,12 @@ def test_an_acceptance_ends_the_chain_whatever_the_settings():
 
 @pytest.mark.parametrize(
     ("outcomes", "count"),
-    [([], 0), (["unavailable", "local"], 0), (["unknown", "refused"], 1), (["unknown", "accepted"], 2)],
+    [
+        ([], 0),
+        (["unavailable", "local"], 0),
+        (["unknown", "refused"], 1),
+        (["unknown", "accepted"], 2),
+    ],
 )
 def test_possible_messages_are_counted(outcomes, count):
     attempts = [ended(o) for o in outcomes]

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import os
+import socket
 import ssl
 import subprocess
 import sys
 import threading
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -28,11 +30,16 @@ class Vendor:
     def __init__(self, answer: Callable[[VendorRequest], Any]) -> None:
         self.answer = answer
         self.requests: list[VendorRequest] = []
+        self.connections: list[socket.socket] = []
         self.gate: threading.Event | None = None
         vendor = self
 
         class Handler(BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
+
+            def setup(self) -> None:
+                super().setup()
+                vendor.connections.append(self.connection)
 
             def do_POST(self) -> None:
                 body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
@@ -64,6 +71,9 @@ class Vendor:
             self.gate.set()
         self.server.shutdown()
         self.server.server_close()
+        for connection in self.connections:
+            with suppress(OSError):
+                connection.shutdown(socket.SHUT_RDWR)
 
 
 class VendorRequest:
@@ -140,6 +150,25 @@ _UNCHECKED = (
 )
 
 
+class AnyPort(Controller):
+    """aiosmtpd's controller on a port of the system's choice; it closes what it accepted."""
+
+    def factory(self) -> Any:
+        session = super().factory()
+        self.sessions = [*getattr(self, "sessions", []), session]
+        return session
+
+    def stop(self, no_assert: bool = False) -> None:
+        for session in getattr(self, "sessions", []):
+            if session.transport is not None:
+                self.loop.call_soon_threadsafe(session.transport.abort)
+        super().stop(no_assert)
+
+    def _trigger_server(self) -> None:
+        self.port = self.server.sockets[0].getsockname()[1]
+        super()._trigger_server()
+
+
 class Mailbox:
     """aiosmtpd with STARTTLS and AUTH required."""
 
@@ -152,7 +181,7 @@ class Mailbox:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         authority.issue_cert("localhost").configure_cert(context)
         self.mails: list[Any] = []
-        self.controller = Controller(
+        self.controller = AnyPort(
             self,
             hostname="127.0.0.1",
             port=0,
@@ -163,7 +192,7 @@ class Mailbox:
             auth_require_tls=True,
         )
         self.controller.start()
-        self.port = self.controller.server.sockets[0].getsockname()[1]
+        self.port = self.controller.port
 
     async def handle_DATA(self, server: Any, session: Any, envelope: Any) -> str:
         self.mails.append(envelope)

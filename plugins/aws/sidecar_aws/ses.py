@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Sequence
-from email.utils import formataddr, parseaddr
+from email.utils import formataddr
 from typing import Any
 
 from pydantic import Field, field_validator
@@ -29,9 +29,8 @@ from sidecar_aws.settings import AwsConfig, Extra
 
 SEND = "/v2/email/outbound-emails"
 TAG = "otp-sidecar-id"
-_ADDRESS = re.compile(
-    r"[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]{1,64}@(?:[A-Za-z0-9-]{1,63}\.)+[A-Za-z0-9-]{2,63}"
-)
+_ADDRESS = r"[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]{1,64}@(?:[A-Za-z0-9-]{1,63}\.)+[A-Za-z0-9-]{2,63}"
+_SENDER = re.compile(rf"(?P<name>[^<>]*)<(?P<boxed>{_ADDRESS})>|(?P<bare>{_ADDRESS})")
 _SET_NAME = r"^[A-Za-z0-9_-]{1,64}$"
 
 
@@ -44,15 +43,17 @@ class SesConfig(AwsConfig):
     @field_validator("sender")
     @classmethod
     def _an_address(cls, sender: str) -> str:
-        name, address = parseaddr(sender)
-        if not _ADDRESS.fullmatch(address) or "=?" in name:
-            raise ValueError("must be an address, or a name with an address in <>")
-        return formataddr((name, address))  # a name beyond ASCII becomes an encoded word
+        match = _SENDER.fullmatch(sender.strip())
+        name = (match["name"] or "").strip().strip('"') if match else ""
+        if match is None or "=?" in name:
+            raise ValueError("must be one address, or a name with one address in <>")
+        # A name beyond ASCII becomes an encoded word.
+        return formataddr((name, match["boxed"] or match["bare"]))
 
     @property
     def sender_address(self) -> str:
         """The bare address of `sender`."""
-        return parseaddr(self.sender)[1]
+        return self.sender.rpartition("<")[2].rstrip(">")
 
 
 class SesExtra(Extra):
@@ -97,7 +98,7 @@ class Ses(AwsProvider[SesConfig]):
         return request
 
     def _receipt(self, reply: Reply, message: Message) -> Receipt:
-        if reply.status != 200:
+        if not 200 <= reply.status < 300:
             raise self._error(reply, message)
         # botocore gives an empty answer for a page of HTML; the id alone is an acceptance.
         message_id = reply.json().get("MessageId")

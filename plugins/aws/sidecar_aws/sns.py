@@ -71,7 +71,7 @@ class Sns(AwsProvider[SnsConfig]):
 
     async def send(self, message: Message, *, timeout: float) -> Receipt:
         reply = await self.wire.query(self._request(message), timeout=timeout)
-        if reply.status != 200:
+        if not 200 <= reply.status < 300:
             raise self._error(reply)
         match = _MESSAGE_ID.search(reply.body)
         if match is None:

@@ -97,8 +97,9 @@ async def test_the_policy_of_the_readme_is_enough(moto, make, message):
 
 @pytest.mark.parametrize(("make", "message"), [(ses, MAIL), (sns, TEXT)])
 async def test_a_user_without_the_permission_is_misconfigured(moto, make, message):
-    other = '{"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "s3:*", "Resource": "*"}]}'
-    keys = await asyncio.to_thread(user_with, moto, other)
+    other = {"Effect": "Allow", "Action": "s3:*", "Resource": "*"}
+    policy = json.dumps({"Version": "2012-10-17", "Statement": [other]})
+    keys = await asyncio.to_thread(user_with, moto, policy)
     await asyncio.to_thread(moto.check_signatures)
     error = await result(make(moto, *keys), message)
     assert (type(error), error.code) == (Misconfigured, "AccessDenied")

@@ -1,4 +1,4 @@
-"""What settings and messages are refused before anything leaves, and what the rest puts on the wire."""
+"""What is refused before anything leaves, and what the rest puts on the wire."""
 
 import json
 from urllib.parse import parse_qs
@@ -83,6 +83,7 @@ def test_unusable_settings_are_refused_without_being_repeated(settings):
         "nobody",
         "a@b",
         "a@example.org, b@example.org",
+        "a@example.org <b@example.org> <c@example.org>",
         "a@example.org\r\nBcc: b@example.org",
         "=?utf-8?q?a=0D=0ABcc=3A_z=40x.example?= <a@example.org>",
         "a b@example.org",
@@ -99,6 +100,8 @@ def test_a_sender_that_is_no_address_is_refused(sender):
         ("no@example.org", "no@example.org"),
         ("Example <no@example.org>", "Example <no@example.org>"),
         ('"Ex, Inc." <no@example.org>', '"Ex, Inc." <no@example.org>'),
+        ("Ex, Inc. <no@example.org>", '"Ex, Inc." <no@example.org>'),
+        ("<no@example.org>", "no@example.org"),
         ("Käse <no@example.org>", "=?utf-8?b?S8Okc2U=?= <no@example.org>"),
     ],
 )

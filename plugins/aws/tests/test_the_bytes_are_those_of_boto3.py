@@ -137,9 +137,7 @@ async def test_a_request_that_boto3_signed_gets_the_same_signature_from_us(monke
     async with stub_server(Answer(200, {}, b"{}")) as stub:
         await asyncio.to_thread(lambda: boto_client("sesv2", stub, token).get_account())
         (theirs,) = stub.requests
-    at = datetime.strptime(theirs.headers["x-amz-date"], "%Y%m%dT%H%M%SZ").replace(
-        tzinfo=UTC
-    )
+    at = datetime.strptime(theirs.headers["x-amz-date"], "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC)
     monkeypatch.setattr("botocore.auth.get_current_datetime", lambda: at)
     keys = Keys("AKIDEXAMPLE", "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY", token)
     access = Access(stub.url, "eu-central-1", keys)

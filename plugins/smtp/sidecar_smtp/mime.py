@@ -86,7 +86,8 @@ def parse_sender(text: str) -> Address:
     spec = (match["inner"] or match["bare"]) if match else ""
     if match is None or not is_one_line(text) or not is_address(spec):
         raise ValueError("must be one address: `otp@example.com` or `Example <otp@example.com>`")
-    return Address(match["quoted"] or match["name"] or "", addr_spec=spec)
+    local, _, domain = spec.partition("@")
+    return Address(match["quoted"] or match["name"] or "", local, domain)
 
 
 def is_address(text: str) -> bool:

@@ -1,0 +1,144 @@
+"""The JSON schema of the file, derived from the models and from every plugin's own settings.
+
+Draft 7, because that is what yaml-language-server reads.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from pydantic import BaseModel
+from pydantic.json_schema import models_json_schema
+
+from sidecar.config.model import ChainSection, Root
+from sidecar.config.providers import NAME
+from sidecar.delivery.provider import Provider
+
+Schema = dict[str, Any]
+
+_DEFINITIONS = "#/definitions/"
+_VARIABLE: Schema = {"$ref": f"{_DEFINITIONS}variable"}
+_CONSTRAINED = {"pattern", "minLength", "maxLength", "format"}
+_NAMES = {"pattern": f"^{NAME.pattern}$"}
+
+
+def schema(classes: Sequence[type[Provider[Any]]]) -> Schema:
+    """The schema of a file that may name these provider classes' kinds, and no others."""
+    by_kind = {cls.kind: cls for cls in sorted(classes, key=lambda cls: cls.kind)}
+    models: list[type[BaseModel]] = [Root, ChainSection]
+    models += dict.fromkeys(cls.Config for cls in by_kind.values())
+    references, drawn = models_json_schema(
+        [(model, "validation") for model in models], ref_template=_DEFINITIONS + "{model}"
+    )
+    definitions = {name: _draft7(one) for name, one in drawn["$defs"].items()}
+    drawn_as = {model: _name_of(references[model, "validation"]) for model in models}
+    for kind, cls in by_kind.items():
+        definitions[f"kind_{kind}"] = _of_kind(kind, cls, definitions[drawn_as[cls.Config]])
+    for cls in by_kind.values():
+        definitions.pop(drawn_as[cls.Config], None)
+    definitions["variable"] = _variable()
+    definitions["provider"] = _provider(tuple(by_kind))
+    root = definitions.pop(drawn_as[Root])
+    root["properties"]["providers"] |= _providers(tuple(by_kind))
+    root["properties"]["chains"] |= _chains(drawn_as[ChainSection])
+    return {
+        "$schema": "http://json-schema.org/draft-07/schema#",
+        "title": "OTP Sidecar configuration",
+        **root,
+        "definitions": dict(sorted(definitions.items())),
+    }
+
+
+def _name_of(reference: Mapping[str, str]) -> str:
+    return reference["$ref"].removeprefix(_DEFINITIONS)
+
+
+def _variable() -> Schema:
+    return {
+        "description": "a text with `${NAME}`, `${NAME:-default}` or `${file:/path}` in it",
+        "type": "string",
+        "pattern": r"\$\{[^{}]+\}",
+    }
+
+
+def _of_kind(kind: str, cls: type[Provider[Any]], drawn: Schema) -> Schema:
+    """One kind's settings: all that its plugin takes, and `kind` itself, which may be absent."""
+    described = _summary(cls.Config) or _summary(cls)
+    return {
+        **drawn,
+        **({"description": described} if described else {}),
+        "properties": {**drawn["properties"], "kind": {"const": kind}},
+        "required": [key for key in drawn.get("required", []) if key != "kind"],
+    }
+
+
+def _summary(documented: type) -> str | None:
+    text = documented.__doc__ if "__doc__" in vars(documented) else None
+    return " ".join(text.split()) if text else None
+
+
+def _provider(kinds: tuple[str, ...]) -> Schema:
+    """A section that names its kind; where a variable names it, nothing more can be told here."""
+    return {
+        "type": "object",
+        "required": ["kind"],
+        "properties": {"kind": {"anyOf": [{"enum": list(kinds)}, _VARIABLE]}},
+        "allOf": [
+            {
+                "if": {"required": ["kind"], "properties": {"kind": {"const": kind}}},
+                "then": {"$ref": f"{_DEFINITIONS}kind_{kind}"},
+            }
+            for kind in kinds
+        ],
+    }
+
+
+def _providers(kinds: tuple[str, ...]) -> Schema:
+    """Sections by name; one whose name is a kind may leave `kind`, or everything, out."""
+    named = {"$ref": f"{_DEFINITIONS}provider"}
+    properties = {
+        kind: {
+            "if": {"type": "object", "required": ["kind"]},
+            "then": named,
+            "else": {"anyOf": [{"$ref": f"{_DEFINITIONS}kind_{kind}"}, {"type": "null"}]},
+        }
+        for kind in kinds
+    }
+    return {"properties": properties, "additionalProperties": named, "propertyNames": _NAMES}
+
+
+def _chains(section: str) -> Schema:
+    short = {"type": "array", "items": {"type": "string"}, "minItems": 1}
+    chain = {"anyOf": [short, {"$ref": _DEFINITIONS + section}]}
+    return {"additionalProperties": chain, "propertyNames": _NAMES, "minProperties": 1}
+
+
+def _draft7(node: Any) -> Any:
+    """What pydantic drew, in draft 7's words, with a variable wherever a value is constrained."""
+    if isinstance(node, list):
+        return [_draft7(item) for item in node]
+    if not isinstance(node, dict):
+        return node
+    drawn = {key: _within(key, value) for key, value in node.items() if key != "title"}
+    if "$ref" in drawn and len(drawn) > 1:
+        # Draft 7 passes over whatever stands beside a `$ref`.
+        drawn = {"allOf": [{"$ref": drawn.pop("$ref")}], **drawn}
+    return _or_variable(drawn) if _is_constrained(drawn) else drawn
+
+
+def _within(key: str, value: Any) -> Any:
+    if key == "properties":
+        return {name: _draft7(one) for name, one in value.items()}
+    return value if key in {"default", "enum", "const", "examples", "required"} else _draft7(value)
+
+
+def _is_constrained(drawn: Schema) -> bool:
+    if drawn.get("type") in {"integer", "number", "boolean"} or drawn.keys() & {"enum", "const"}:
+        return True
+    return drawn.get("type") == "string" and bool(drawn.keys() & _CONSTRAINED)
+
+
+def _or_variable(drawn: Schema) -> Schema:
+    told: Schema = {key: drawn.pop(key) for key in ("default", "description") if key in drawn}
+    return {"anyOf": [drawn, _VARIABLE], **told}

@@ -1,0 +1,292 @@
+"""What `DeliveryLog` promises, asked of each log in the same words."""
+
+from dataclasses import replace
+
+import pytest
+
+from sidecar.delivery.model import Attempt, Outcome, SkipReason, Status, Transition
+from sidecar.store import Claimed, Existing, LogUnavailable, Recovery
+
+DAY = 86_400.0
+SURELY_NOT_SENT = [status for status in Status if status.surely_not_sent]
+
+
+async def test_a_new_claim_is_pending_and_can_be_read(log, claim_of, ended):
+    claim = claim_of()
+    assert await log.claim(claim, keep_keys=DAY) == Claimed("d-1", 1)
+    assert await log.get("d-1") == ended(claim, Status.PENDING, ended_at=None)
+
+
+async def test_an_unknown_id_is_none(log):
+    assert await log.get("nobody") is None
+
+
+async def test_a_delivery_reads_back_as_it_was_written(log, claim_of, ended, down, took):
+    claim = claim_of(at=1_700_000_000.1 + 0.2, segments=None)
+    claimed = await log.claim(claim, keep_keys=DAY)
+    skipped = Attempt("ses", "ses", Outcome.SKIPPED, claim.at, reason=SkipReason.CIRCUIT_OPEN)
+    changed = replace(down, transition=Transition("closed", "open"), final=True)
+    delivery = ended(
+        claim, Status.ACCEPTED, skipped, changed, took, reason="why not", retry_after=1 / 7
+    )
+    await log.finish(claimed, delivery)
+    assert await log.get("d-1") == delivery
+
+
+async def test_a_replayed_delivery_is_stored_as_the_first_one(log, claim_of, ended, took):
+    claimed = await log.claim(claim_of(), keep_keys=DAY)
+    await log.finish(claimed, ended(claim_of(), Status.ACCEPTED, took, replayed=True))
+    assert (await log.get("d-1")).replayed is False
+
+
+@pytest.mark.parametrize("word", ["\ud800", "\0", "é", "💬", "'; DROP TABLE deliveries; --"])
+async def test_no_word_of_a_provider_breaks_the_log(log, claim_of, ended, took, word):
+    claimed = await log.claim(claim_of(), keep_keys=DAY)
+    odd = replace(took, provider_message_id=f"SM{word}", reason=word, provider_code=word)
+    await log.finish(claimed, ended(claim_of(), Status.ACCEPTED, odd))
+    assert (await log.get("d-1")).receipt.provider_message_id.startswith("SM")
+
+
+# Keys and ids
+
+
+@pytest.mark.parametrize("status", [Status.PENDING, Status.ACCEPTED, Status.UNKNOWN])
+@pytest.mark.parametrize("key", [None, "k"])
+async def test_what_may_have_been_sent_is_not_claimed_again(log, claim_of, ended, status, key):
+    claim = claim_of(key_hash=key)
+    claimed = await log.claim(claim, keep_keys=DAY)
+    written = ended(claim, status, ended_at=None)
+    if status is not Status.PENDING:
+        await log.finish(claimed, written)
+    assert await log.claim(claim, keep_keys=DAY) == Existing(written, same_body=True)
+
+
+@pytest.mark.parametrize("status", SURELY_NOT_SENT)
+@pytest.mark.parametrize("key", [None, "k"])
+async def test_what_surely_was_not_sent_runs_again(log, claim_of, ended, down, status, key):
+    claim = claim_of(key_hash=key)
+    first = await log.claim(claim, keep_keys=DAY)
+    await log.finish(first, ended(claim, status, down, reason="no", retry_after=3.0))
+    later = replace(claim, at=claim.at + 5)
+    assert await log.claim(later, keep_keys=DAY) == Claimed("d-1", 2)
+    assert await log.get("d-1") == ended(later, Status.PENDING, ended_at=None)
+
+
+async def test_the_attempts_shown_are_those_of_the_latest_run(log, claim_of, ended, down, took):
+    claim = claim_of()
+    await log.finish(await log.claim(claim, keep_keys=DAY), ended(claim, Status.FAILED, down, down))
+    await log.finish(await log.claim(claim, keep_keys=DAY), ended(claim, Status.ACCEPTED, took))
+    assert (await log.get("d-1")).attempts == (took,)
+
+
+@pytest.mark.parametrize("status", list(Status))
+async def test_another_body_under_the_key_is_said_and_never_claimed(log, claim_of, ended, status):
+    claim = claim_of(key_hash="k")
+    claimed = await log.claim(claim, keep_keys=DAY)
+    written = ended(claim, status, ended_at=None)
+    if status is not Status.PENDING:
+        await log.finish(claimed, written)
+    other = claim_of("d-2", key_hash="k", body_hash="other")
+    assert await log.claim(other, keep_keys=DAY) == Existing(written, same_body=False)
+    assert await log.get("d-2") is None
+
+
+async def test_the_key_decides_whatever_id_comes_with_it(log, claim_of, ended):
+    claim = claim_of(key_hash="k")
+    await log.finish(await log.claim(claim, keep_keys=DAY), ended(claim, Status.FAILED))
+    again = claim_of("d-2", key_hash="k", at=claim.at + 1)
+    assert await log.claim(again, keep_keys=DAY) == Claimed("d-1", 2)
+    assert await log.get("d-2") is None
+
+
+async def test_an_id_under_another_key_is_another_message(log, claim_of, ended):
+    await log.claim(claim_of(key_hash="k1"), keep_keys=DAY)
+    answer = await log.claim(claim_of(key_hash="k2"), keep_keys=DAY)
+    assert answer == Existing(ended(claim_of(), Status.PENDING, ended_at=None), same_body=False)
+
+
+async def test_an_id_that_had_no_key_keeps_the_one_it_runs_again_under(log, claim_of, ended):
+    await log.finish(await log.claim(claim_of(), keep_keys=DAY), ended(claim_of(), Status.FAILED))
+    keyed = claim_of(key_hash="k")
+    assert await log.claim(keyed, keep_keys=DAY) == Claimed("d-1", 2)
+    found = await log.claim(claim_of("d-2", key_hash="k"), keep_keys=DAY)
+    assert isinstance(found, Existing)
+    assert (found.delivery.id, found.same_body) == ("d-1", True)
+
+
+@pytest.mark.parametrize(("age", "known"), [(DAY - 1, True), (DAY, False), (DAY + 1, False)])
+async def test_a_key_is_forgotten_when_its_time_is_over(log, send, claim_of, age, known):
+    first = await send(log, key_hash="k")
+    answer = await log.claim(
+        claim_of("d-2", key_hash="k", at=first.started_at + age), keep_keys=DAY
+    )
+    assert answer == (Existing(first, same_body=True) if known else Claimed("d-2", 1))
+
+
+async def test_a_forgotten_key_belongs_to_the_latest_delivery(log, send, claim_of):
+    first = await send(log, "d-1", key_hash="k")
+    second = await send(log, "d-2", key_hash="k", at=first.started_at + DAY)
+    answer = await log.claim(claim_of("d-3", key_hash="k", at=second.started_at), keep_keys=DAY)
+    assert answer == Existing(second, same_body=True)
+
+
+async def test_claims_without_a_key_never_meet(log, claim_of):
+    assert await log.claim(claim_of("d-1"), keep_keys=DAY) == Claimed("d-1", 1)
+    assert await log.claim(claim_of("d-2"), keep_keys=DAY) == Claimed("d-2", 1)
+
+
+# Attempts, while under way and after
+
+
+async def test_an_attempt_under_way_is_not_shown(log, claim_of, down):
+    claimed = await log.claim(claim_of(), keep_keys=DAY)
+    await log.sending(claimed, (down,), "twilio", "twilio", down.started_at + 1)
+    shown = await log.get("d-1")
+    assert (shown.status, shown.attempts) == (Status.PENDING, (down,))
+
+
+async def test_finish_leaves_no_row_of_an_attempt_that_was_not_made(log, kept, claim_of, ended):
+    claimed = await log.claim(claim_of(), keep_keys=DAY)
+    await log.sending(claimed, (), "twilio", "twilio", 1.0)
+    await log.finish(claimed, ended(claim_of(), Status.FAILED))
+    assert await kept.restart() == Recovery()
+    assert (await kept.log.get("d-1")).attempts == ()
+
+
+async def test_finish_may_be_said_twice(log, claim_of, ended, took, down):
+    claimed = await log.claim(claim_of(), keep_keys=DAY)
+    await log.finish(claimed, ended(claim_of(), Status.UNKNOWN, down, took))
+    again = ended(claim_of(), Status.ACCEPTED, took)
+    await log.finish(claimed, again)
+    assert await log.get("d-1") == again
+
+
+@pytest.mark.parametrize("claimed", [Claimed("nobody", 1), Claimed("d-1", 2)])
+async def test_only_the_run_that_was_claimed_is_written(log, claim_of, ended, claimed):
+    await log.claim(claim_of(), keep_keys=DAY)
+    with pytest.raises(LogUnavailable):
+        await log.sending(claimed, (), "twilio", "twilio", 1.0)
+    with pytest.raises(LogUnavailable):
+        await log.finish(claimed, ended(claim_of(), Status.FAILED))
+    assert (await log.get("d-1")).status is Status.PENDING
+
+
+async def test_nothing_is_sent_after_the_end(log, send):
+    written = await send(log)
+    with pytest.raises(LogUnavailable):
+        await log.sending(Claimed("d-1", 1), (), "twilio", "twilio", 1.0)
+    assert await log.get("d-1") == written
+
+
+# Recovery
+
+
+async def test_a_clean_log_needs_no_recovery(kept, send):
+    assert await kept.log.open() == Recovery()
+    written = await send(kept.log)
+    assert await kept.restart() == Recovery()
+    assert await kept.log.get("d-1") == written
+    await kept.log.close()
+
+
+async def test_a_claim_that_nobody_acted_on_surely_was_not_sent(log, kept, claim_of):
+    claim = claim_of(key_hash="k")
+    await log.claim(claim, keep_keys=DAY)
+    assert await kept.restart() == Recovery(attempts=0, deliveries=1)
+    closed = await kept.log.get("d-1")
+    assert closed.status is Status.FAILED
+    assert closed.reason == "interrupted before a provider was called"
+    assert closed.ended_at == claim.at + 60
+    assert await kept.log.claim(claim, keep_keys=DAY) == Claimed("d-1", 2)
+
+
+async def test_an_attempt_under_way_may_have_been_sent(log, kept, claim_of, down):
+    claim = claim_of(key_hash="k")
+    claimed = await log.claim(claim, keep_keys=DAY)
+    await log.sending(claimed, (down,), "twilio-eu", "twilio", claim.at + 1)
+    assert await kept.restart() == Recovery(attempts=1, deliveries=1)
+    closed = await kept.log.get("d-1")
+    assert closed.status is Status.UNKNOWN
+    assert closed.attempts[0] == down
+    cut = closed.attempts[1]
+    assert (cut.provider, cut.kind, cut.outcome) == ("twilio-eu", "twilio", Outcome.UNKNOWN)
+    assert (cut.started_at, cut.seconds) == (claim.at + 1, 0.0)
+    assert cut.reason == "the sidecar stopped while this attempt was under way"
+    assert await kept.log.claim(claim, keep_keys=DAY) == Existing(closed, same_body=True)
+
+
+async def test_an_accepted_attempt_outweighs_the_one_under_way(log, kept, claim_of, took):
+    claimed = await log.claim(claim_of(), keep_keys=DAY)
+    await log.sending(claimed, (took,), "sns", "sns", 1.0)
+    await kept.restart()
+    assert (await kept.log.get("d-1")).status is Status.ACCEPTED
+
+
+async def test_recovery_looks_at_the_latest_run_only(log, kept, claim_of, ended, down):
+    claim = claim_of()
+    first = await log.claim(claim, keep_keys=DAY)
+    await log.sending(first, (), "sns", "sns", 1.0)
+    await log.finish(first, ended(claim, Status.FAILED, down))
+    await log.claim(claim, keep_keys=DAY)
+    assert await kept.restart() == Recovery(attempts=0, deliveries=1)
+    closed = await kept.log.get("d-1")
+    assert (closed.status, closed.attempts) == (Status.FAILED, ())
+
+
+# Pruning
+
+
+async def test_the_oldest_go_first_and_at_most_so_many(log, send):
+    for number in (3, 1, 2, 4):
+        await send(log, f"d-{number}", at=float(number))
+    assert await log.prune(before=4.0, limit=2) == 2
+    left = [number for number in (1, 2, 3, 4) if await log.get(f"d-{number}")]
+    assert left == [3, 4]
+    assert await log.prune(before=4.0, limit=2) == 1
+    assert await log.prune(before=4.0, limit=2) == 0
+
+
+async def test_what_is_pending_is_never_pruned(log, claim_of):
+    await log.claim(claim_of(), keep_keys=DAY)
+    assert await log.prune(before=claim_of().at + 1, limit=10) == 0
+    assert (await log.get("d-1")).status is Status.PENDING
+
+
+async def test_a_pruned_delivery_takes_its_attempts_and_its_key_along(log, send, claim_of):
+    await send(log, key_hash="k", at=1.0)
+    assert await log.prune(before=2.0, limit=10) == 1
+    again = claim_of("d-1", key_hash="k", at=3.0)
+    assert await log.claim(again, keep_keys=DAY) == Claimed("d-1", 1)
+    assert (await log.get("d-1")).attempts == ()
+
+
+# Open and closed
+
+
+async def test_ping_says_nothing_where_all_is_well(log):
+    assert await log.ping() is None
+
+
+@pytest.mark.parametrize("was_open", [False, True])
+async def test_a_log_that_is_not_open_says_so(kept, claim_of, ended, was_open):
+    if was_open:
+        await kept.log.open()
+        await kept.log.close()
+    claimed = Claimed("d-1", 1)
+    for operation in (
+        kept.log.claim(claim_of(), keep_keys=DAY),
+        kept.log.sending(claimed, (), "sns", "sns", 1.0),
+        kept.log.finish(claimed, ended(claim_of(), Status.FAILED)),
+        kept.log.get("d-1"),
+        kept.log.prune(1.0, 1),
+        kept.log.ping(),
+    ):
+        with pytest.raises(LogUnavailable, match="not open"):
+            await operation
+
+
+async def test_it_can_be_closed_unopened_and_twice(kept):
+    await kept.log.close()
+    await kept.log.open()
+    await kept.log.close()
+    await kept.log.close()

@@ -1,0 +1,178 @@
+"""A locked, full, failing or missing file: refused in time and in our words, and well afterwards."""
+
+import asyncio
+import contextlib
+import resource
+import sqlite3
+import threading
+
+import pytest
+from blockbuster import BlockingError, blockbuster_ctx
+
+from sidecar.delivery.model import Status
+from sidecar.store import Claimed, LogUnavailable, tables
+from sidecar.store.sqlite import SqliteLog
+
+PATIENT = 20.0
+SOON = 0.05
+
+
+@pytest.fixture
+async def hasty(tmp_path):
+    """An open SqliteLog with a short time for every operation."""
+    log = SqliteLog(tmp_path / "deliveries.db", timeout=SOON)
+    await log.open()
+    yield log
+    await log.close()
+
+
+@contextlib.contextmanager
+def locked(path):
+    """The write lock, held by another connection as another program would."""
+    with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        yield
+        other.execute("ROLLBACK")
+
+
+async def patiently(operation, *arguments, **named):
+    """The answer, however often a busy machine lets the short time run out."""
+    async with asyncio.timeout(PATIENT):
+        while True:
+            try:
+                return await operation(*arguments, **named)
+            except LogUnavailable:
+                await asyncio.sleep(0)
+
+
+async def refused_because(words, operation, *arguments, **named):
+    """Ask until the refusal names its reason; every answer must be a refusal."""
+    async with asyncio.timeout(PATIENT):
+        while True:
+            with pytest.raises(LogUnavailable) as refused:
+                await operation(*arguments, **named)
+            if words in str(refused.value):
+                return
+
+
+async def on_the_thread(log, *statements):
+    for statement in statements:
+        await patiently(log._writer.do, lambda db, sql=statement: db.connection.execute(sql))
+
+
+async def test_a_locked_log_refuses_in_time_and_takes_no_late_effect(hasty, claim_of, tmp_path):
+    with locked(tmp_path / "deliveries.db"):
+        await refused_because("locked", hasty.claim, claim_of("refused"), keep_keys=60.0)
+        await refused_because("locked", hasty.ping)
+    assert await patiently(hasty.claim, claim_of("after"), keep_keys=60.0) == Claimed("after", 1)
+    assert await patiently(hasty.get, "refused") is None
+
+
+async def test_an_operation_waits_for_the_lock_as_long_as_it_may(
+    sqlite, claim_of, tmp_path, queued
+):
+    with locked(tmp_path / "deliveries.db"):
+        tasks = await queued(*(sqlite.claim(claim_of(f"d-{n}"), keep_keys=60.0) for n in range(50)))
+        assert not any(task.done() for task in tasks)
+    assert await asyncio.gather(*tasks) == [Claimed(f"d-{n}", 1) for n in range(50)]
+
+
+async def test_a_full_disk_refuses_and_then_is_well_again(sqlite, send, claim_of):
+    kept = await send(sqlite)
+    await on_the_thread(sqlite, "PRAGMA max_page_count = 1")  # no smaller than it is: no page more
+    long = "x" * 10_000
+    with pytest.raises(LogUnavailable, match="the disk under the log is full"):
+        await sqlite.claim(claim_of("refused", purpose=long), keep_keys=60.0)
+    assert await sqlite.get("d-1") == kept
+    await on_the_thread(sqlite, "PRAGMA max_page_count = 1000000")
+    assert await sqlite.get("refused") is None
+    answer = await sqlite.claim(claim_of("after", purpose=long), keep_keys=60.0)
+    assert answer == Claimed("after", 1)
+
+
+async def test_what_fits_on_a_full_disk_is_not_refused_for_what_does_not(
+    sqlite, claim_of, ended, took, queued
+):
+    claimed = await sqlite.claim(claim_of(), keep_keys=60.0)
+    await on_the_thread(sqlite, "PRAGMA max_page_count = 1")
+    tasks = await queued(
+        sqlite.claim(claim_of("too-big", purpose="x" * 10_000), keep_keys=60.0),
+        sqlite.finish(claimed, ended(claim_of(), Status.ACCEPTED, took)),
+    )
+    await asyncio.wait(tasks)
+    assert isinstance(tasks[0].exception(), LogUnavailable)
+    assert (await sqlite.get("d-1")).status is Status.ACCEPTED
+
+
+async def test_an_io_error_refuses_and_then_is_well_again(sqlite, send, claim_of, tmp_path):
+    kept = await send(sqlite)
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    size = (tmp_path / "deliveries.db-wal").stat().st_size
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
+    try:
+        with pytest.raises(LogUnavailable, match="the disk under the log gave an I/O error"):
+            await sqlite.claim(claim_of("refused", purpose="x" * 10_000), keep_keys=60.0)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert await sqlite.claim(claim_of("after"), keep_keys=60.0) == Claimed("after", 1)
+    assert await sqlite.get("refused") is None
+    assert await sqlite.get("d-1") == kept
+
+
+@pytest.mark.parametrize("what", ["removed", "replaced"])
+async def test_ping_notices_that_its_file_has_gone(sqlite, tmp_path, what):
+    path = tmp_path / "deliveries.db"
+    await sqlite.ping()
+    moved = path.rename(tmp_path / "moved.db")
+    if what == "replaced":
+        path.write_bytes(b"")
+    with pytest.raises(LogUnavailable, match="moved or removed"):
+        await sqlite.ping()
+    path.unlink(missing_ok=True)
+    moved.rename(path)
+    await sqlite.ping()
+
+
+async def test_no_refusal_carries_a_value(sqlite, claim_of):
+    with pytest.raises(LogUnavailable) as refused:
+        await sqlite.claim(claim_of("canary-id", at="canary-time" * 2**2), keep_keys=-1.0)
+    assert "canary" not in str(refused.value)
+
+
+async def test_a_claim_that_hung_and_got_through_after_all_is_given_back(hasty, claim_of):
+    hasty._writer._hang = SOON
+    committing, may_commit = threading.Event(), threading.Event()
+
+    def trace(statement):
+        if statement == "COMMIT":
+            committing.set()
+            assert may_commit.wait(PATIENT)
+
+    await patiently(
+        hasty._writer.do, lambda db: db.connection.set_trace_callback(trace) or may_commit.set()
+    )
+    may_commit.clear()
+    claim = claim_of(key_hash="k")
+    with pytest.raises(LogUnavailable):
+        await hasty.claim(claim, keep_keys=60.0)
+    may_commit.set()
+    async with asyncio.timeout(PATIENT):
+        while (await patiently(hasty.get, "d-1")).status is Status.PENDING:
+            await asyncio.sleep(0)
+    assert (await patiently(hasty.get, "d-1")).status.surely_not_sent
+    assert await patiently(hasty.claim, claim, keep_keys=60.0) == Claimed("d-1", 2)
+
+
+async def test_nothing_of_it_blocks_the_event_loop(tmp_path, send, claim_of, ended):
+    log = SqliteLog(tmp_path / "deliveries.db", timeout=PATIENT)
+    with blockbuster_ctx("sidecar"):
+        await log.open()
+        await send(log)
+        assert (await log.get("d-1")).status is Status.ACCEPTED
+        assert await log.prune(2e9, 10) == 1
+        await log.ping()
+        await log.close()
+        # The detector does see such a call:
+        connection = sqlite3.Connection(":memory:")
+        with contextlib.closing(connection), pytest.raises(BlockingError):
+            tables.get(connection, "d-1")
