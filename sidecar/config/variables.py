@@ -140,10 +140,10 @@ class _Expander:
         if found[0] == "$$":
             return "$"
         inside = found[1] or ""
-        if inside.startswith("file:"):
-            value = self._file(inside.removeprefix("file:"), path)
-            origins.append(f"file {printable(inside.removeprefix('file:'))}")
-            return self._bounded(value, path)
+        scheme, _, name = inside.partition(":")
+        if scheme == "file" and name and not name.startswith("-"):
+            origins.append(f"file {printable(name)}")
+            return self._bounded(self._file(name, path), path)
         match = _NAME.fullmatch(inside)
         if match is None:
             raise self._fault(path, f"this variable is not understood: {_HOW}")
@@ -211,10 +211,13 @@ def _secret(path: Path) -> str | Exception:
 def _read(path: Path) -> str:
     # Without O_NONBLOCK a named pipe would hold up the start for ever.
     descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-    with os.fdopen(descriptor, "rb") as file:
+    try:
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):
             raise ValueError("is not a regular file")
-        data = file.read(FILE_LIMIT + 1)
+        with open(descriptor, "rb", closefd=False) as file:  # Path takes no descriptor
+            data = file.read(FILE_LIMIT + 1)
+    finally:
+        os.close(descriptor)
     if len(data) > FILE_LIMIT:
         raise ValueError("is longer than 64 KiB")
     return data.decode("utf-8-sig")

@@ -48,6 +48,7 @@ _VERSION_1 = (
         simulated INTEGER NOT NULL,
         cost_amount TEXT,
         cost_currency TEXT,
+        circuit TEXT,
         PRIMARY KEY (delivery, run, seq)
     ) STRICT, WITHOUT ROWID
     """,

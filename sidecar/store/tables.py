@@ -52,6 +52,7 @@ class AttemptRow(NamedTuple):
     simulated: int
     cost_amount: str | None
     cost_currency: str | None
+    circuit: str | None
 
 
 # One statement for the common case: the key and the id are new.
@@ -84,7 +85,7 @@ _WITHDRAW = """
 """
 _ATTEMPTS = "SELECT * FROM attempts WHERE delivery = ? AND run = ? ORDER BY seq"
 _WRITE_ATTEMPT = """
-    INSERT OR REPLACE INTO attempts VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+    INSERT OR REPLACE INTO attempts VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 """
 _CUT_ATTEMPTS = "DELETE FROM attempts WHERE delivery = ? AND run = ? AND seq >= ?"
 _OLD = """
@@ -205,6 +206,7 @@ def _attempt(row: AttemptRow) -> Attempt:
         row.provider_message_id,
         bool(row.simulated),
         None if amount is None or currency is None else Money(Decimal(amount), currency),
+        row.circuit,
     )
 
 
@@ -237,6 +239,7 @@ def _attempt_row(number: int, run: int, seq: int, attempt: Attempt) -> AttemptRo
         attempt.simulated,
         str(cost.amount) if cost else None,
         cost.currency if cost else None,
+        attempt.circuit,
     )
 
 

@@ -115,8 +115,8 @@ PROVIDERS = {
     "kind is a number": (
         "kind: 3\n",
         (
-            "4:11: providers.m.kind: the kind of a plugin is written in lower-case letters, digits, "
-            "`-` and `_`"
+            "4:11: providers.m.kind: the kind of a plugin is written in lower-case letters, "
+            "digits, `-` and `_`"
         ),
     ),
     "missing key": ("kind: mail\n    api_key: abcdef\n", "3:3: providers.m.sender: is missing"),
@@ -146,7 +146,10 @@ PROVIDERS = {
     ),
     "Norway": (
         "kind: mail\n    api_key: abcdef\n    sender: NO\n",
-        "6:13: providers.m.sender: must be a text: quote this value, YAML reads it as true or false",
+        (
+            "6:13: providers.m.sender: must be a text: quote this value, YAML reads it as "
+            "true or false"
+        ),
     ),
     "a key without a value": (
         "kind: mail\n    api_key: abcdef\n    sender:\n",
@@ -166,7 +169,10 @@ PROVIDERS = {
     ),
     "enumeration": (
         f"kind: mail\n{GOOD}    tls: startls\n",
-        "7:10: providers.m.tls: must be `starttls`, `implicit` or `none` - did you mean `starttls`?",
+        (
+            "7:10: providers.m.tls: must be `starttls`, `implicit` or `none` - did you mean "
+            "`starttls`?"
+        ),
     ),
     "enumeration read as a boolean": (
         f"kind: mail\n{GOOD}    tls: no\n",
@@ -341,7 +347,7 @@ def test_a_long_list_of_faults_is_cut_in_the_text_only(load_text):
 
 def test_a_name_is_shown_cut_and_printable(faults_of):
     (found,) = faults_of(f'"a\\e[31m{"b" * 500}": 1\n{SMS}')
-    assert found == f"my.yaml:1:1: a?[31m{'b' * 59}...: unknown key"
+    assert found == f"my.yaml:1:1: a?[31m{'b' * 58}...: unknown key"
 
 
 def test_too_many_providers(faults_of):

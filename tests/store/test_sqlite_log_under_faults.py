@@ -1,4 +1,4 @@
-"""A locked, full, failing or missing file: refused in time and in our words, and well afterwards."""
+"""A locked, full, failing or missing file: refused in our words, and well again afterwards."""
 
 import asyncio
 import contextlib
@@ -10,7 +10,7 @@ import pytest
 from blockbuster import BlockingError, blockbuster_ctx
 
 from sidecar.delivery.model import Status
-from sidecar.store import Claimed, LogUnavailable, tables
+from sidecar.store import Claimed, Existing, LogUnavailable, tables
 from sidecar.store.sqlite import SqliteLog
 
 PATIENT = 20.0
@@ -135,12 +135,11 @@ async def test_ping_notices_that_its_file_has_gone(sqlite, tmp_path, what):
 
 async def test_no_refusal_carries_a_value(sqlite, claim_of):
     with pytest.raises(LogUnavailable) as refused:
-        await sqlite.claim(claim_of("canary-id", at="canary-time" * 2**2), keep_keys=-1.0)
+        await sqlite.claim(claim_of("canary-id", segments="canary-value"), keep_keys=60.0)
     assert "canary" not in str(refused.value)
 
 
-async def test_a_claim_that_hung_and_got_through_after_all_is_given_back(hasty, claim_of):
-    hasty._writer._hang = SOON
+async def test_a_claim_committed_after_its_caller_left_is_given_back(sqlite, claim_of, queued):
     committing, may_commit = threading.Event(), threading.Event()
 
     def trace(statement):
@@ -148,19 +147,21 @@ async def test_a_claim_that_hung_and_got_through_after_all_is_given_back(hasty, 
             committing.set()
             assert may_commit.wait(PATIENT)
 
-    await patiently(
-        hasty._writer.do, lambda db: db.connection.set_trace_callback(trace) or may_commit.set()
-    )
+    may_commit.set()
+    await sqlite._writer.do(lambda db: db.connection.set_trace_callback(trace))
+    await sqlite.ping()  # now the trace is on for certain
+    committing.clear()
     may_commit.clear()
     claim = claim_of(key_hash="k")
-    with pytest.raises(LogUnavailable):
-        await hasty.claim(claim, keep_keys=60.0)
+    (left,) = await queued(sqlite.claim(claim, keep_keys=60.0))
+    assert await asyncio.to_thread(committing.wait, PATIENT)
+    left.cancel()
+    await asyncio.wait({left})
     may_commit.set()
     async with asyncio.timeout(PATIENT):
-        while (await patiently(hasty.get, "d-1")).status is Status.PENDING:
-            await asyncio.sleep(0)
-    assert (await patiently(hasty.get, "d-1")).status.surely_not_sent
-    assert await patiently(hasty.claim, claim, keep_keys=60.0) == Claimed("d-1", 2)
+        while isinstance(answer := await sqlite.claim(claim, keep_keys=60.0), Existing):
+            assert answer.delivery.status is Status.PENDING
+    assert answer == Claimed("d-1", 2)
 
 
 async def test_nothing_of_it_blocks_the_event_loop(tmp_path, send, claim_of, ended):

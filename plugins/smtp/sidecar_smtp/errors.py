@@ -70,7 +70,7 @@ TEXT_LIMIT = 1_000
 _ENHANCED = re.compile(r"(?:^\s*|\(#)([45]\.\d{1,3}\.\d{1,3})\b")
 _RATE = r"\brates?\b|\brate-?limit|throttl|\btoo (many|much|fast)\b|\b(message|sending) quota\b"
 _SENDER_UNKNOWN = r"\bnot verified\b|\bsend as\b|\bsender address rejected\b"
-_NO_RELAY = r"\brelay(ing)?\b.{0,20}\b(denied|permitted|allowed|prohibited)|\b(not|cannot|unable to) relay\b"
+_NO_RELAY = r"\brelay(ing)?\b.{0,20}\b(denied|permitted|allowed)|\b(not|cannot|unable to) relay\b"
 _NOW, _FOR_GOOD, _PLAIN = r"4\d\d( .*)?", r"5\d\d( .*)?", r"5\d\d"
 
 # The first line that fits decides.

@@ -2,8 +2,7 @@
 
 import asyncio
 import ssl
-import warnings
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -99,7 +98,7 @@ class RealServer:
     connections: int = 0
     encrypted: list[bool] = field(default_factory=list)
 
-    async def handle_DATA(self, server: Any, session: Any, envelope: Envelope) -> str:
+    async def handle_DATA(self, server: Any, session: Any, envelope: Envelope) -> str:  # noqa: N802  # aiosmtpd's
         self.mails.append(envelope)
         self.encrypted.append(server.transport.get_extra_info("sslcontext") is not None)
         return "250 2.0.0 queued"

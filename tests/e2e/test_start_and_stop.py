@@ -1,0 +1,185 @@
+"""How it begins and ends, and what it says when it cannot."""
+
+from __future__ import annotations
+
+import http.client
+import socket
+import subprocess
+import sys
+import threading
+
+from harness.process import PATIENCE, wait_for
+from harness.providers import config, twilio
+from harness.standins import twilio_accepts
+
+CONSOLE = "providers: {console: {}}\nchains: {sms: [console]}\n"
+
+
+def run(tmp_path, environ, *arguments, text=None):
+    if text is not None:
+        (tmp_path / "providers.yaml").write_text(text)
+    return subprocess.run(
+        [sys.executable, "-m", "sidecar", *arguments],
+        cwd=tmp_path,
+        env=environ,
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE,
+        check=False,
+    )
+
+
+def test_sigterm_ends_it_with_0_and_every_row_written(start, vendor):
+    stand_in = vendor(twilio_accepts)
+    stand_in.gate = threading.Event()
+    sidecar = start(config("sms", twilio(stand_in.url)))
+    answers = []
+    callers = [
+        threading.Thread(target=lambda n=n: answers.append(sidecar.send(id=f"m-{n}")))
+        for n in range(20)
+    ]
+    for caller in callers:
+        caller.start()
+    wait_for(lambda: len(stand_in.requests) == 20, "twenty sends in flight")
+    sidecar.process.terminate()
+    wait_for(lambda: sidecar.events("stopping"), "the drain to begin")
+    stand_in.gate.set()
+    for caller in callers:
+        caller.join(PATIENCE)
+    assert [a.status for a in answers] == [200] * 20
+    assert sidecar.stop() == 0
+    assert len(sidecar.events("delivery")) == 20
+
+
+def test_draining_takes_no_new_send(start, vendor):
+    stand_in = vendor(twilio_accepts)
+    stand_in.gate = threading.Event()
+    sidecar = start(config("sms", twilio(stand_in.url)))
+    kept = http.client.HTTPConnection("127.0.0.1", sidecar.port, timeout=PATIENCE)
+    kept.request("GET", "/livez")
+    kept.getresponse().read()
+    caller = threading.Thread(target=lambda: sidecar.send(id="m-1"))
+    caller.start()
+    wait_for(lambda: stand_in.requests, "a send in flight")
+    sidecar.process.terminate()
+    wait_for(lambda: sidecar.events("stopping"), "the drain to begin")
+    body = b'{"channel": "sms", "to": "+14155552671", "text": "1"}'
+    kept.request("POST", "/v1/send", body, {"Content-Type": "application/json"})
+    refused = kept.getresponse()
+    assert refused.status == 503
+    assert b'"draining"' in refused.read()
+    kept.request("GET", "/readyz")
+    assert kept.getresponse().status == 503
+    kept.close()
+    stand_in.gate.set()
+    caller.join(PATIENCE)
+    assert sidecar.stop() == 0
+
+
+def test_a_second_sigterm_ends_it_at_once(start, vendor):
+    stand_in = vendor(twilio_accepts)
+    stand_in.gate = threading.Event()
+    sidecar = start(config("sms", twilio(stand_in.url)))
+
+    def ignored():
+        try:
+            sidecar.send()
+        except (OSError, http.client.HTTPException):
+            pass
+
+    caller = threading.Thread(target=ignored)
+    caller.start()
+    wait_for(lambda: stand_in.requests, "a send in flight")
+    sidecar.process.terminate()
+    wait_for(lambda: sidecar.events("stopping"), "the drain to begin")
+    assert sidecar.stop() == 0
+    caller.join(PATIENCE)
+
+
+def test_a_taken_port_ends_it_with_69_and_one_line(tmp_path, environ):
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        text = f"server: {{listen: '127.0.0.1:{port}'}}\n{CONSOLE}"
+        ended = run(tmp_path, environ, "run", text=text)
+    assert ended.returncode == 69
+    assert len(ended.stderr.strip().splitlines()) == 1
+    assert f"127.0.0.1:{port}" in ended.stderr
+
+
+def test_a_log_in_use_ends_it_with_69_and_one_line(start, tmp_path, environ):
+    start(CONSOLE)
+    ended = run(tmp_path, environ, "run")
+    assert ended.returncode == 69
+    assert len(ended.stderr.strip().splitlines()) == 1
+    assert "deliveries.db" in ended.stderr
+
+
+def test_a_bad_configuration_ends_it_with_78_and_a_place(tmp_path, environ):
+    text = "providers:\n  sendgird: {api_key: x}\nchains: {email: [sendgrid]}\n"
+    ended = run(tmp_path, environ, "run", text=text)
+    assert ended.returncode == 78
+    assert "providers.yaml:2:" in ended.stderr
+    assert "sendgrid" in ended.stderr
+    assert "Traceback" not in ended.stderr
+
+
+def test_no_file_at_all_says_how_to_get_one(tmp_path, environ):
+    ended = run(tmp_path, environ, "run")
+    assert ended.returncode == 78
+    assert "config init" in ended.stderr
+
+
+def test_console_refuses_production(tmp_path, environ):
+    ended = run(tmp_path, environ, "check", text=f"environment: production\n{CONSOLE}")
+    assert ended.returncode == 78
+    assert "console" in ended.stderr
+
+
+def test_a_unix_socket_is_for_its_owner_alone_and_a_stale_one_is_replaced(tmp_path, start):
+    path = tmp_path / "run" / "api.sock"
+    (tmp_path / "providers.yaml").write_text(f"server: {{listen: 'unix:{path}'}}\n{CONSOLE}")
+
+    def ask():
+        connection = http.client.HTTPConnection("localhost")
+        connection.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        connection.sock.connect(str(path))
+        connection.request("GET", "/readyz")
+        status = connection.getresponse().status
+        connection.close()
+        return status
+
+    from harness.process import Sidecar
+
+    environ = {"PATH": "/usr/bin", "HOME": str(tmp_path), "AWS_EC2_METADATA_DISABLED": "true"}
+    for _ in range(2):  # the second start finds the first one's socket, which nobody listens on
+        sidecar = Sidecar(tmp_path / "providers.yaml", environ)
+        wait_for(lambda s=sidecar: s.events("ready"), "ready")
+        assert ask() == 200
+        assert path.stat().st_mode & 0o777 == 0o600
+        assert path.parent.stat().st_mode & 0o777 == 0o700
+        sidecar.kill()
+
+
+def test_a_file_in_the_place_of_the_socket_is_left_alone(tmp_path, environ):
+    path = tmp_path / "precious"
+    path.write_text("keep me")
+    ended = run(tmp_path, environ, "run", text=f"server: {{listen: 'unix:{path}'}}\n{CONSOLE}")
+    assert ended.returncode == 69
+    assert path.read_text() == "keep me"
+
+
+def test_the_ops_listener_serves_probes_and_nothing_else(tmp_path, start):
+    (tmp_path / "providers.yaml").write_text(
+        "server: {listen: '127.0.0.1:0', ops_listen: '127.0.0.1:0'}\n" + CONSOLE
+    )
+    sidecar = start()
+    (ready,) = sidecar.events("ready")
+    sidecar.port = int(ready["listen"][1].rpartition(":")[2])
+    host = {"Host": "10.1.2.3:8781"}
+    assert sidecar.call("GET", "/livez", headers=host).status == 200
+    assert sidecar.call("GET", "/readyz", headers=host).status == 200
+    assert b"otp_build_info" in sidecar.call("GET", "/metrics", headers=host).body
+    assert sidecar.call("GET", "/health", headers=host).status == 404
+    assert sidecar.send().status == 404
