@@ -1,13 +1,13 @@
 """The sections of the file, but for the providers' own keys, which only their plugins know.
 
-The docstrings below the fields are what an editor shows for them.
+The docstrings below the fields, or their `description`, are what an editor shows for them.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -54,6 +54,7 @@ FileName = Annotated[Path, AfterValidator(lambda path: (_clean(str(path)), path)
 
 
 class Section(Settings):
+    # A duration has a description already, so theirs must be given, not written below.
     model_config = ConfigDict(use_attribute_docstrings=True)
 
 
@@ -70,10 +71,18 @@ class Server(Section):
     """Names, besides the loopback ones, that a request's `Host` may carry."""
     allow_non_loopback: bool = False
     """Let `listen` be an address that others can reach; needs `token_file`."""
-    drain_delay: Duration = Field(default=0.0, ge=0.0, le=300.0)
-    """After SIGTERM: how long to go on accepting before draining begins."""
-    drain: Duration = Field(default=20.0, ge=0.0, le=600.0)
-    """After that: how long to wait for what is in flight."""
+    drain_delay: Duration = Field(
+        default=0.0,
+        ge=0.0,
+        le=300.0,
+        description="After SIGTERM: how long to go on accepting before draining begins.",
+    )
+    drain: Duration = Field(
+        default=20.0,
+        ge=0.0,
+        le=600.0,
+        description="After that: how long to wait for what is in flight.",
+    )
 
     @model_validator(mode="after")
     def _listens_where_it_may(self) -> Server:
@@ -99,25 +108,33 @@ class Log(Section):
     """`full` survives a power cut too, at about 1 ms more per write."""
     unavailable: Literal["refuse", "degrade"] = "refuse"
     """Where the log cannot be written: refuse to send, or send and flag it."""
-    retention: Duration = Field(default=30 * 86400.0, gt=0.0, le=3650 * 86400.0)
-    """How long deliveries are kept."""
-    keys: Duration = Field(default=86400.0, gt=0.0, le=3650 * 86400.0)
-    """How long an idempotency key is remembered."""
+    retention: Duration = Field(
+        default=30 * 86400.0, gt=0.0, le=3650 * 86400.0, description="How long deliveries are kept."
+    )
+    keys: Duration = Field(
+        default=86400.0,
+        gt=0.0,
+        le=3650 * 86400.0,
+        description="How long an idempotency key is remembered.",
+    )
 
 
 class Limits(Section):
     """How much at once, and for how long."""
 
-    deadline: Duration = Field(default=10.0, gt=0.0, le=30.0)
-    """The whole chain's time for one message; 30s at most."""
+    deadline: Duration = Field(
+        default=10.0,
+        gt=0.0,
+        le=30.0,
+        description="The whole chain's time for one message; 30s at most.",
+    )
     in_flight: int = Field(default=256, ge=1, le=100_000)
     """Sends under way at once."""
     in_flight_per_provider: int = Field(default=64, ge=1, le=100_000)
     """Sends under way at once at one provider."""
     queue: int = Field(default=256, ge=0, le=100_000)
     """Sends that may wait for room."""
-    queue_wait: Duration = Field(default=1.0, ge=0.0, le=30.0)
-    """How long they wait."""
+    queue_wait: Duration = Field(default=1.0, ge=0.0, le=30.0, description="How long they wait.")
 
 
 class ChainSection(Section):
@@ -170,7 +187,7 @@ class ProviderSection:
     name: str
     kind: str
     cls: type[Provider[Any]]
-    settings: ProviderConfig | None
+    settings: ProviderConfig | None = field(repr=False)  # a secret may stand in a plain field
     missing: tuple[str, ...]
     optional: bool
     enabled: bool

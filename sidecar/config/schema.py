@@ -42,16 +42,40 @@ def schema(classes: Sequence[type[Provider[Any]]]) -> Schema:
     root = definitions.pop(drawn_as[Root])
     root["properties"]["providers"] |= _providers(tuple(by_kind))
     root["properties"]["chains"] |= _chains(drawn_as[ChainSection])
+    for name in ("server", "log", "limits", "breaker"):
+        section = root["properties"][name]
+        section["anyOf"] = [*section.pop("allOf"), {"type": "null"}]
     return {
         "$schema": "http://json-schema.org/draft-07/schema#",
         "title": "OTP Sidecar configuration",
         **root,
-        "definitions": dict(sorted(definitions.items())),
+        "definitions": _used(definitions, root),
     }
 
 
 def _name_of(reference: Mapping[str, str]) -> str:
     return reference["$ref"].removeprefix(_DEFINITIONS)
+
+
+def _used(definitions: Mapping[str, Schema], root: Schema) -> dict[str, Schema]:
+    """The definitions that the root leads to, sorted."""
+    used: dict[str, Schema] = {}
+    waiting = _references(root)
+    while waiting:
+        name = waiting.pop()
+        if name not in used:
+            used[name] = definitions[name]
+            waiting |= _references(used[name])
+    return dict(sorted(used.items()))
+
+
+def _references(node: Any) -> set[str]:
+    if isinstance(node, list):
+        return set().union(*map(_references, node))
+    if not isinstance(node, dict):
+        return set()
+    own = {_name_of(node)} if isinstance(node.get("$ref"), str) else set()
+    return own.union(*map(_references, node.values()))
 
 
 def _variable() -> Schema:
@@ -121,6 +145,8 @@ def _draft7(node: Any) -> Any:
     if not isinstance(node, dict):
         return node
     drawn = {key: _within(key, value) for key, value in node.items() if key != "title"}
+    if "anyOf" in drawn:
+        drawn["anyOf"] = _choices(drawn["anyOf"])
     if "$ref" in drawn and len(drawn) > 1:
         # Draft 7 passes over whatever stands beside a `$ref`.
         drawn = {"allOf": [{"$ref": drawn.pop("$ref")}], **drawn}
@@ -131,6 +157,13 @@ def _within(key: str, value: Any) -> Any:
     if key == "properties":
         return {name: _draft7(one) for name, one in value.items()}
     return value if key in {"default", "enum", "const", "examples", "required"} else _draft7(value)
+
+
+def _choices(options: list[Schema]) -> list[Schema]:
+    """The options without nesting; where any text will do, a variable needs no word of its own."""
+    flat = [inner for one in options for inner in (one.get("anyOf", [one]))]
+    told = [one for n, one in enumerate(flat) if one not in flat[:n]]
+    return [one for one in told if one != _VARIABLE] if {"type": "string"} in told else told
 
 
 def _is_constrained(drawn: Schema) -> bool:

@@ -194,8 +194,10 @@ class _Database:
     def _settle(self) -> None:
         """Check the file, and set the connection up."""
         execute = self.connection.execute
-        small = self._identity.st_size <= CHECK_LIMIT
-        if small and execute("PRAGMA quick_check(1)").fetchone()[0] != "ok":
+        size = self._identity.st_size
+        # SQLite takes a file that is shorter than its smallest page for a new one.
+        torn = 0 < size < 512
+        if torn or (size <= CHECK_LIMIT and execute("PRAGMA quick_check(1)").fetchone() != ("ok",)):
             raise LogError(f"it is damaged: {_MEND_DAMAGE}")
         version_of(self.connection)  # before anything is changed: the file may be another program's
         if execute("PRAGMA journal_mode = WAL").fetchone()[0] != "wal":

@@ -116,7 +116,7 @@ def until() -> Callable[[Callable[[], bool]], "asyncio.Future[None]"]:
 
     async def wait(condition: Callable[[], bool]) -> None:
         async with asyncio.timeout(5.0):
-            while not condition():
+            while not condition():  # noqa: ASYNC110 - one turn of the loop, not a span of time
                 await asyncio.sleep(0)
 
     return wait

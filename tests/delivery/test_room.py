@@ -4,6 +4,7 @@ import asyncio
 
 import pytest
 
+from sidecar.delivery.errors import Unavailable
 from sidecar.delivery.link import Limits
 from sidecar.delivery.model import Receipt
 
@@ -44,8 +45,7 @@ async def test_64_sends_at_one_provider_and_the_next_goes_on_after_a_second(box,
 
 
 async def test_one_who_waits_takes_the_place_that_comes_free(box, trail, until):
-    first, others = hold(box.link("a"), 1), None
-    others = hold(box.links["a"], 63)
+    first, others = hold(box.link("a"), 1), hold(box.links["a"], 63)
     running = [box.start() for _ in range(64)]
     await until(lambda: box.sent("a") == 64)
     waiting = box.start()
@@ -79,24 +79,28 @@ async def test_first_come_first_served(make_box, until):
 
 async def test_patience_is_one_second_for_the_whole_chain(make_box, trail, until):
     box = make_box(in_flight_per_provider=1)
-    held = [hold(box.link(name), 1) for name in "abc"]
-    running = []
+    for link in [box.link("a", Unavailable("x")), box.link("b")]:
+        await box.room.enter(link, 0.0)
+    late = box.start()
+    await until(lambda: box.room.waiting == 1)
+    box.clock.advance(0.75)
+    box.room.leave(box.links["a"])
+    await until(lambda: box.sent("a") == 1 and box.room.waiting == 1)
+    box.clock.advance(0.125)
+    await asyncio.sleep(0)
+    assert not late.done()
+    box.clock.advance(0.125)
+    assert trail(await late) == ["a:unavailable", "b:busy"]
+
+
+async def test_patience_that_is_spent_is_not_given_again(make_box, trail, until):
+    box = make_box(in_flight_per_provider=1)
     for name in "abc":
-        running.append(box.start())
-        await until(lambda name=name: box.sent(name) == 1)
-        box.links[name].enabled = False
-    for name in "abc":
-        box.links[name].enabled = True
-    began, late = box.clock.monotonic(), box.start()
-    while not late.done():
-        await until(lambda: box.room.waiting or late.done())
-        box.clock.advance(0.125)
-        await asyncio.sleep(0)
+        await box.room.enter(box.link(name), 0.0)
+    late = box.start()
+    await until(lambda: box.room.waiting == 1)
+    box.clock.advance(1.0)
     assert trail(await late) == ["a:busy", "b:busy", "c:busy"]
-    assert box.clock.monotonic() - began == pytest.approx(1.0, abs=0.126)
-    for one in held:
-        one.gate.set()
-    await asyncio.gather(*running)
 
 
 async def test_waiting_for_a_place_ends_while_there_is_time_for_the_next(make_box, trail, until):

@@ -130,7 +130,9 @@ def test_reordering_the_file_changes_the_order_and_nothing_else(start, vendor):
     accepted(after.send(id="second"), "other")
     assert after.send(id="first").json["provider"] == "one", "what was sent is still known"
     after_health = after.call("GET", "/health").json
-    names = [[p["name"] for p in h["chains"]["sms"]["providers"]] for h in (before_health, after_health)]
+    names = [
+        [p["name"] for p in h["chains"]["sms"]["providers"]] for h in (before_health, after_health)
+    ]
     assert names == [["one", "other"], ["other", "one"]]
     assert [len(r.body) > 0 for r in stand_in.requests] == [True, True]
 

@@ -21,6 +21,7 @@ from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import AuthResult
 from harness.process import PATIENCE, wait_for
 
+
 class Vendor:
     """A stand-in of SendGrid or Twilio: answers as `answer` says and keeps what it accepted.
 
@@ -29,6 +30,7 @@ class Vendor:
 
     def __init__(self, answer: Callable[[VendorRequest], Any]) -> None:
         self.answer = answer
+        self.answer_get: Callable[[str], Any] = lambda path: (404, {}, b"{}")
         self.requests: list[VendorRequest] = []
         self.connections: list[socket.socket] = []
         self.gate: threading.Event | None = None
@@ -50,7 +52,13 @@ class Vendor:
                 said = vendor.answer(request)
                 if said is None:
                     self.close_connection = True
-                    return
+                else:
+                    self._say(said)
+
+            def do_GET(self) -> None:
+                self._say(vendor.answer_get(self.path))
+
+            def _say(self, said: Any) -> None:
                 status, headers, text = said
                 self.send_response(status)
                 for name, value in {**headers, "Content-Length": str(len(text))}.items():

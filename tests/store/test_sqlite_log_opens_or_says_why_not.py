@@ -211,7 +211,6 @@ async def test_a_directory_in_the_place_of_the_file_is_said(tmp_path, refusal):
 
 
 async def test_a_read_only_directory_is_said(unprivileged, refusal):
-    unprivileged.chmod(0o777)
     folder = unprivileged / "data"
     folder.mkdir()
     folder.chmod(0o500)

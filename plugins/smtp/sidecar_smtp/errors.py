@@ -139,4 +139,4 @@ def error_for_loss(step: Step, error: Exception) -> DeliveryError:
 
 
 def _lost(step: Step) -> type[DeliveryError]:
-    return Unknown if step is DATA else Unavailable
+    return Unavailable

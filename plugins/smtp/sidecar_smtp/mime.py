@@ -63,9 +63,10 @@ class _Subject(str):
 
 def compose(message: Message, sender: Address) -> Mail:
     """The mail for `message` from `sender`. Raises `Rejected` for what no header may carry."""
-    for value in filter(None, (message.to, message.reply_to)):
-        if not is_address(value):
-            raise Rejected("the recipient's or the reply address is not a plain mail address")
+    if not is_address(message.to):
+        raise Rejected("the recipient is not a plain mail address")
+    if message.reply_to and not is_address(message.reply_to):
+        raise Rejected("the reply address is not a plain mail address")
     if not is_one_line(message.subject or ""):
         raise Rejected("the subject holds control characters or an encoded word")
     subject = " ".join((message.subject or "").split()) or "Your code"

@@ -2,7 +2,7 @@
 
 import asyncio
 import ssl
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -51,6 +51,7 @@ class StandIn:
         self.lines: list[bytes] = []
         self.mails: list[bytes] = []
         self.connections = 0
+        self.took_one = asyncio.Event()
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.connections += 1
@@ -69,6 +70,7 @@ class StandIn:
         reply = await self._say(verb, reader, writer)
         if verb == "DATA" and reply.startswith("354"):
             self.mails.append(await reader.readuntil(b"\r\n.\r\n"))
+            self.took_one.set()
             await self._say("DOT", reader, writer)
 
     async def _say(
@@ -193,16 +195,7 @@ async def connect(clock: ManualClock) -> AsyncIterator[Callable[..., Awaitable[S
     async with AsyncExitStack() as stack:
 
         async def start(server: Any, **changes: Any) -> Smtp:
-            settings = {
-                "kind": "smtp",
-                "host": "localhost" if "ca_file" in changes else "127.0.0.1",
-                "port": server.port,
-                "tls": "none",
-                "sender": "Example <otp@example.com>",
-                "allow_private": True,
-                **changes,
-            }
-            config = Smtp.Config.model_validate(settings)
+            config = Smtp.Config.model_validate(_settings(server, **changes))
             return await stack.enter_async_context(Smtp("mail", config, now=clock.monotonic))
 
         yield start
@@ -221,3 +214,44 @@ def message() -> Callable[..., Message]:
         return Message(**{**chosen, **changes})
 
     return make
+
+
+@pytest.fixture(scope="module")
+def over_the_wire() -> Iterator[Callable[[str], tuple[list[str], bytes]]]:
+    """Send a text: what the server then took for commands, and what for the mail.
+
+    A loop of its own, because hypothesis calls plain functions.
+    """
+    server = StandIn()
+
+    async def begin() -> tuple[asyncio.Server, Smtp]:
+        listening = await asyncio.start_server(server.serve, "127.0.0.1", 0)
+        server.port = listening.sockets[0].getsockname()[1]
+        return listening, Smtp("mail", Smtp.Config.model_validate(_settings(server)))
+
+    def send(text: str) -> tuple[list[str], bytes]:
+        server.commands.clear()
+        server.mails.clear()
+        message = Message(id="m", channel="email", to="ada@example.org", text=text)
+        runner.run(smtp.send(message, timeout=20.0))
+        (mail,) = server.mails
+        return [command for command in server.commands if command != "EHLO"], mail
+
+    with asyncio.Runner() as runner:
+        listening, smtp = runner.run(begin())
+        yield send
+        runner.run(smtp.__aexit__(None, None, None))
+        listening.close()
+        runner.run(listening.wait_closed())
+
+
+def _settings(server: StandIn | RealServer, **changes: Any) -> dict[str, Any]:
+    return {
+        "kind": "smtp",
+        "host": "localhost" if "ca_file" in changes else "127.0.0.1",
+        "port": server.port,
+        "tls": "none",
+        "sender": "Example <otp@example.com>",
+        "allow_private": True,
+        **changes,
+    }

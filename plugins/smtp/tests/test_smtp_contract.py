@@ -1,7 +1,7 @@
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 from pydantic import ValidationError
@@ -27,7 +27,7 @@ asyncio.run(main())
 class TestSmtp(ProviderContract):
     provider_class = Smtp
     secrets = ("canary-password",)
-    settings = {
+    settings: ClassVar = {
         "host": "mail.example",
         "username": "user",
         "password": "canary-password",
