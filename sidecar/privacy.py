@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import hmac
 import os
 import secrets
 from pathlib import Path
+
+KEY_BYTES = 32
 
 
 def mask(recipient: str) -> str:
@@ -14,7 +17,7 @@ def mask(recipient: str) -> str:
     if "@" in recipient:
         local, _, domain = recipient.rpartition("@")
         name, dot, ending = domain.rpartition(".")
-        return f"{local[:1]}***@{name[:1]}***{dot}{ending}"
+        return f"{local[:1]}***@{name[:1]}***{dot}{ending if dot else ''}"
     if len(recipient) < 9:
         return "***"
     return f"{recipient[:2]}{'*' * (len(recipient) - 6)}{recipient[-4:]}"
@@ -39,21 +42,28 @@ class Fingerprint:
     def beside(cls, log: str) -> Fingerprint:
         """With the key from `<log>.key`, made with mode 0600 at first use; fresh for `:memory:`.
 
-        Raises OSError where it can be neither read nor made.
+        Raises OSError where it can be neither read nor made, or is not whole.
         """
         if log == ":memory:":
-            return cls(secrets.token_bytes(32))
+            return cls(secrets.token_bytes(KEY_BYTES))
         path = Path(f"{log}.key")
         try:
-            return cls(path.read_bytes())
+            key = path.read_bytes()
         except FileNotFoundError:
-            return cls(_make_key(path))
+            key = _make_key(path)
+        if len(key) < KEY_BYTES:
+            raise OSError(errno.EIO, f"it holds less than {KEY_BYTES} bytes; restore or remove it")
+        return cls(key)
 
 
 def _make_key(path: Path) -> bytes:
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    key = secrets.token_bytes(32)
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    key = secrets.token_bytes(KEY_BYTES)
+    fresh = path.with_name(f"{path.name}.new")  # renamed when it is whole, so no crash leaves half
+    descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     with os.fdopen(descriptor, "wb") as file:
         file.write(key)
+        file.flush()
+        os.fsync(file.fileno())
+    fresh.replace(path)
     return key

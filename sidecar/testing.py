@@ -55,12 +55,10 @@ class ManualClock:
         return len(self._alarms)
 
     async def wait(self, future: asyncio.Future[Any], seconds: float) -> bool:
-        alarm = asyncio.Event()
-        if seconds <= 0:
-            alarm.set()
-        entry = (self._now + seconds, alarm)
+        entry = (self._now + seconds, asyncio.Event())
         self._alarms.append(entry)
-        ringing = asyncio.ensure_future(alarm.wait())
+        self.advance(0.0)  # a wait of no time ends at once
+        ringing = asyncio.ensure_future(entry[1].wait())
         try:
             await asyncio.wait({future, ringing}, return_when=asyncio.FIRST_COMPLETED)
         finally:
@@ -89,15 +87,11 @@ class ScriptedProvider(Provider[ProviderConfig]):
 
     async def send(self, message: Message, *, timeout: float) -> Receipt:
         self.sent.append(message)
-        if not self.script:
-            return Receipt(f"{self.name}-{len(self.sent)}")
-        step = self.script.pop(0)
+        step = self.script.pop(0) if self.script else Receipt(f"{self.name}-{len(self.sent)}")
         if isinstance(step, BaseException):
             raise step
-        if isinstance(step, Receipt):
-            return step
-        answer = step(message)
-        return await answer if asyncio.iscoroutine(answer) else answer  # type: ignore[no-any-return]  # rubbish is the point
+        answer = step(message) if callable(step) else step
+        return await answer if asyncio.iscoroutine(answer) else answer
 
 
 @dataclass(frozen=True)
@@ -142,18 +136,16 @@ class StubServer:
             writer.close()
 
     async def _exchange(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
-        head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").split("\r\n")
+        head = (await reader.readuntil(b"\r\n\r\n"))[:-4].decode("latin-1").split("\r\n")
         method, path, _ = head[0].split(" ", 2)
         headers = {k.lower(): v.strip() for k, _, v in (line.partition(":") for line in head[1:])}
         body = await reader.readexactly(int(headers.get("content-length", 0)))
         self.requests.append(Request(method, path, headers, body))
         answer = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
-        match answer.fault:
-            case "eof":
-                return False
-            case "silence":
-                await reader.read()
-                return False
+        if answer.fault == "silence":
+            await reader.read()
+        if answer.fault in ("silence", "eof"):
+            return False
         length = len(answer.body) + (1 if answer.fault == "truncate" else 0)
         framing = "" if answer.fault == "endless" else f"Content-Length: {length}\r\n"
         lines = "".join(f"{k}: {v}\r\n" for k, v in answer.headers.items())

@@ -16,6 +16,7 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     Field,
+    WithJsonSchema,
     field_validator,
     model_validator,
 )
@@ -38,6 +39,11 @@ def _clean(text: str) -> str:
     return text
 
 
+def _clean_path(path: Path) -> Path:
+    _clean(str(path))
+    return path
+
+
 def _host(text: str) -> str:
     if not _HOST.fullmatch(text):
         raise ValueError("must be a host name, with or without a port")
@@ -50,7 +56,7 @@ def _off(value: Any) -> Any:
 
 
 Text = Annotated[str, Field(min_length=1), AfterValidator(_clean)]
-FileName = Annotated[Path, AfterValidator(lambda path: (_clean(str(path)), path)[1])]
+FileName = Annotated[Path, AfterValidator(_clean_path)]
 
 
 class Section(Settings):
@@ -156,7 +162,7 @@ class ChainSection(Section):
 class Root(Section):
     """The configuration of an OTP Sidecar."""
 
-    version: int = 1
+    version: Annotated[int, WithJsonSchema({"const": 1})] = 1
     """The version of this format: 1."""
     environment: Literal["development", "test", "staging", "production"] = "development"
     """`production` refuses providers that are for development only."""

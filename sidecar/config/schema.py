@@ -104,17 +104,19 @@ def _summary(documented: type) -> str | None:
 
 def _provider(kinds: tuple[str, ...]) -> Schema:
     """A section that names its kind; where a variable names it, nothing more can be told here."""
+    known = [{"enum": list(kinds)}] if kinds else []
+    judged = [
+        {
+            "if": {"required": ["kind"], "properties": {"kind": {"const": kind}}},
+            "then": {"$ref": f"{_DEFINITIONS}kind_{kind}"},
+        }
+        for kind in kinds
+    ]
     return {
         "type": "object",
         "required": ["kind"],
-        "properties": {"kind": {"anyOf": [{"enum": list(kinds)}, _VARIABLE]}},
-        "allOf": [
-            {
-                "if": {"required": ["kind"], "properties": {"kind": {"const": kind}}},
-                "then": {"$ref": f"{_DEFINITIONS}kind_{kind}"},
-            }
-            for kind in kinds
-        ],
+        "properties": {"kind": {"anyOf": [*known, _VARIABLE]}},
+        **({"allOf": judged} if judged else {}),
     }
 
 

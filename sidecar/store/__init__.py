@@ -13,8 +13,6 @@ from typing import Protocol
 
 from sidecar.delivery.model import Attempt, Delivery
 
-NOT_UNDER_WAY = "the log has no such delivery under way"
-
 
 class LogUnavailable(Exception):
     """The log could not be read or written in time; nothing of the operation took effect."""
@@ -81,22 +79,37 @@ class DeliveryLog(Protocol):
     async def claim(self, claim: Claim, *, keep_keys: float) -> Claimed | Existing:
         """Claim the key, or say what is there already. `keep_keys`: seconds a key is remembered.
 
-        A delivery that surely was not sent is claimed again, with the same body, as its next run.
+        The key decides where it is known, whatever id comes with it; then the id does, but not
+        under another key. A delivery that surely was not sent is claimed again, with the same
+        body, as its next run. Cancelled, the claim is given back.
         """
 
     async def sending(
         self, claimed: Claimed, so_far: Sequence[Attempt], provider: str, kind: str, at: float
     ) -> None:
-        """Write the attempts so far, and that `provider` is about to be called, in one commit."""
+        """Write the attempts so far, and that `provider` is about to be called, in one commit.
+
+        `so_far` only grows in the course of a run. Refused where this run is not under way.
+        """
 
     async def finish(self, claimed: Claimed, delivery: Delivery) -> None:
-        """Write every attempt and the terminal status, in one commit."""
+        """Write every attempt and the terminal status, in one commit. It may be said again.
+
+        Of `delivery` these are written: attempts, status, `ended_at`, reason and `retry_after`; the
+        rest stays as it was claimed. Refused where the log has no such run.
+        """
 
     async def get(self, delivery_id: str) -> Delivery | None:
-        """The delivery with the attempts of its latest run; None where the log has none."""
+        """The delivery with the attempts of its latest run; None where the log has none.
+
+        A pending one shows the attempts that have ended.
+        """
 
     async def prune(self, before: float, limit: int) -> int:
-        """Remove at most `limit` terminal deliveries older than `before` (Unix time); how many."""
+        """Remove at most `limit` terminal deliveries, the oldest first; how many.
+
+        Only those that were claimed before `before` (Unix time).
+        """
 
     async def ping(self) -> None:
         """Prove that it can be written to."""

@@ -7,8 +7,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from sidecar.delivery.model import Attempt, Delivery, Status
-from sidecar.store import NOT_UNDER_WAY, Claim, Claimed, Existing, LogUnavailable, Recovery
-from sidecar.store.recovery import closed, under_way
+from sidecar.store import Claim, Claimed, Existing, LogUnavailable, Recovery
+from sidecar.store.recovery import NOT_UNDER_WAY, closed, under_way
 
 
 @dataclass(slots=True)

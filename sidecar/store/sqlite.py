@@ -72,7 +72,10 @@ class SqliteLog:
         return self._writer.commits
 
     async def open(self) -> Recovery:
-        return await self._writer.start(self._connect)
+        writer: Writer[_Database] = Writer(self._timeout)
+        found = await writer.start(self._connect)
+        self._writer = writer
+        return found
 
     async def claim(self, claim: Claim, *, keep_keys: float) -> Claimed | Existing:
         return await self._writer.do(
@@ -103,7 +106,7 @@ class SqliteLog:
     def _connect(self) -> tuple[_Database, Recovery]:
         """Open the file, on the writer's thread. Raises LogError."""
         try:
-            database = _open(self._path.resolve(), self._durability)
+            database = _open(Path(os.path.realpath(self._path)), self._durability)
             try:
                 return database, database.recover(self._now(), self._timeout)
             except BaseException:

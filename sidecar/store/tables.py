@@ -7,8 +7,8 @@ from decimal import Decimal
 from typing import Any, NamedTuple
 
 from sidecar.delivery.model import Attempt, Delivery, Money, Outcome, Status
-from sidecar.store import NOT_UNDER_WAY, Claim, Claimed, Existing, LogUnavailable, Recovery
-from sidecar.store.recovery import closed, under_way
+from sidecar.store import Claim, Claimed, Existing, LogUnavailable, Recovery
+from sidecar.store.recovery import NOT_UNDER_WAY, closed, under_way
 from sidecar.store.schema import Statements
 
 _SENDING = "sending"
@@ -125,7 +125,7 @@ def sending(db: Statements, claimed: Claimed, so_far: Sequence[Attempt], attempt
 
 def finish(db: Statements, claimed: Claimed, delivery: Delivery) -> None:
     """See `DeliveryLog.finish`."""
-    end = (delivery.status, delivery.ended_at, _text(delivery.reason), delivery.retry_after)
+    end = (delivery.status.value, delivery.ended_at, _text(delivery.reason), delivery.retry_after)
     found = db.execute(_END, (*end, claimed.id, claimed.run)).fetchall()
     rows = _attempt_rows(found, claimed.run, delivery.attempts)
     _write_attempts(db, rows)
@@ -230,13 +230,13 @@ def _attempt_row(number: int, run: int, seq: int, attempt: Attempt) -> AttemptRo
         seq,
         attempt.provider,
         attempt.kind,
-        attempt.outcome,
+        attempt.outcome.value,
         attempt.started_at,
         attempt.seconds,
         _text(attempt.reason),
         _text(attempt.provider_code),
         _text(attempt.provider_message_id),
-        attempt.simulated,
+        int(attempt.simulated),
         str(cost.amount) if cost else None,
         cost.currency if cost else None,
         attempt.circuit,

@@ -65,7 +65,8 @@ class _Job(Generic[D]):
 class Writer(Generic[D]):
     """The thread, its queue, and the way back to the event loop that opened it.
 
-    `timeout` bounds each operation, in seconds; `commits` counts the transactions committed.
+    `timeout` bounds each operation, in seconds; `commits` counts the transactions committed. It is
+    started once.
     """
 
     def __init__(self, timeout: float, *, hang: float = HANG) -> None:

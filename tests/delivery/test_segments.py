@@ -37,7 +37,7 @@ def test_a_character_of_the_extension_costs_two(character):
 
 
 @pytest.mark.parametrize(
-    "character", ["ç", "`", "ё", "\t", "\x1b", "’", "–", "日", "\u00a0", "\x00"]
+    "character", ["ç", "`", "ё", "\t", "\x1b", "\u2019", "\u2013", "日", "\u00a0", "\x00"]
 )
 def test_any_other_character_makes_the_text_ucs_2(character):
     assert count_segments("a" + character) == Segments(UCS, 2, 1)

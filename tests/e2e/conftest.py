@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from harness.process import Sidecar
 from harness.standins import Mailbox, Moto, Vendor, VendorRequest
 

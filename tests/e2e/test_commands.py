@@ -7,6 +7,7 @@ import subprocess
 import sys
 
 import pytest
+
 from harness.process import PATIENCE
 from harness.providers import config, sendgrid, ses, smtp, sns, twilio
 from harness.standins import sendgrid_accepts
@@ -105,13 +106,8 @@ def test_send_prints_the_walk(command, start, tmp_path):
 
 def test_explain_says_who_is_in_and_who_is_out(command, start, vendor):
     down = vendor(lambda r: (401, {}, b'{"code": 20003}'))
-    sidecar = start(
-        config(
-            "sms",
-            twilio(down.url),
-            sns("http://127.0.0.1:1").replace("sns: {", "sns: {enabled: false, "),
-        )
-    )
+    off = sns("http://127.0.0.1:1").replace("sns: {", "sns: {enabled: false, ")
+    sidecar = start(config("sms", twilio(down.url), off))
     sidecar.send()
     told = command("explain", "--channel", "sms", "--url", url_of(sidecar))
     assert told.returncode == 0
@@ -138,7 +134,7 @@ def test_health_imports_no_framework():
         "import sys; from sidecar.__main__ import main\n"
         "sys.argv = ['otp-sidecar', 'health', '--url', 'http://127.0.0.1:1']\n"
         "try: main()\nexcept SystemExit as end: assert end.code == 1\n"
-        "print([m for m in ('aiohttp', 'asyncio', 'click', 'pydantic', 'yaml') if m in sys.modules])"
+        "print(sorted({'aiohttp', 'asyncio', 'click', 'pydantic', 'yaml'} & set(sys.modules)))"
     )
     ran = subprocess.run(
         [sys.executable, "-c", script], capture_output=True, text=True, check=True, timeout=PATIENCE

@@ -9,7 +9,7 @@ import json
 from urllib.parse import parse_qs
 
 from harness.process import EMAIL, PHONE, TEXT
-from harness.providers import AWS_KEYS, config, sendgrid, ses, smtp, sns, twilio
+from harness.providers import config, sendgrid, ses, smtp, sns, twilio
 from harness.standins import sendgrid_accepts, twilio_accepts
 
 
@@ -156,11 +156,14 @@ def test_the_default_file_runs_without_credentials_and_comes_alive_with_them(
         f"TWILIO_ACCOUNT_SID=AC{'0' * 32}\nTWILIO_AUTH_TOKEN=canary-twilio-token-0001\n"
         "TWILIO_SENDER=+15005550006\nSENDGRID_API_KEY=\n"
     )
-    sidecar = start(SMTP_HOST="mail.example.com", SMTP_USERNAME="u", SMTP_PASSWORD="p" * 8,
-                    SMTP_SENDER="codes@example.com", **{
-                        k: v for k, v in zip(
-                            ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"),
-                            (part.split(": ")[1] for part in AWS_KEYS.split(", ")), strict=True)})  # fmt: skip
+    sidecar = start(
+        SMTP_HOST="mail.example.com",
+        SMTP_USERNAME="mailer",
+        SMTP_PASSWORD="canary-password",
+        SMTP_SENDER="codes@example.com",
+        AWS_ACCESS_KEY_ID="AKIAIOSFODNN7EXAMPLE",
+        AWS_SECRET_ACCESS_KEY="canary-aws-secret-0001",
+    )
     assert sidecar.health("sms", "twilio")["usable"] is True
     assert sidecar.health("sms", "sns")["usable"] is True
     assert sidecar.health("email", "smtp")["usable"] is True

@@ -7,8 +7,9 @@ import socket
 import subprocess
 import sys
 import threading
+from contextlib import suppress
 
-from harness.process import PATIENCE, wait_for
+from harness.process import PATIENCE, Sidecar, wait_for
 from harness.providers import config, twilio
 from harness.standins import twilio_accepts
 
@@ -82,10 +83,8 @@ def test_a_second_sigterm_ends_it_at_once(start, vendor):
     sidecar = start(config("sms", twilio(stand_in.url)))
 
     def ignored():
-        try:
+        with suppress(OSError, http.client.HTTPException):
             sidecar.send()
-        except (OSError, http.client.HTTPException):
-            pass
 
     caller = threading.Thread(target=ignored)
     caller.start()
@@ -149,8 +148,6 @@ def test_a_unix_socket_is_for_its_owner_alone_and_a_stale_one_is_replaced(tmp_pa
         status = connection.getresponse().status
         connection.close()
         return status
-
-    from harness.process import Sidecar
 
     environ = {"PATH": "/usr/bin", "HOME": str(tmp_path), "AWS_EC2_METADATA_DISABLED": "true"}
     for _ in range(2):  # the second start finds the first one's socket, which nobody listens on

@@ -6,6 +6,7 @@ import json
 import socket
 
 import pytest
+
 from harness.process import PATIENCE, Sidecar
 
 GOOD = {"channel": "sms", "to": "+14155552671", "text": "Your code is 482913"}

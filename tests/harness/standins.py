@@ -19,6 +19,7 @@ from urllib.request import Request, urlopen
 import trustme
 from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import AuthResult
+
 from harness.process import PATIENCE, wait_for
 
 
@@ -202,7 +203,7 @@ class Mailbox:
         self.controller.start()
         self.port = self.controller.port
 
-    async def handle_DATA(self, server: Any, session: Any, envelope: Any) -> str:
+    async def handle_DATA(self, server: Any, session: Any, envelope: Any) -> str:  # noqa: N802  # aiosmtpd's name
         self.mails.append(envelope)
         return "250 OK"
 

@@ -285,8 +285,12 @@ async def test_a_log_that_is_not_open_says_so(kept, claim_of, ended, was_open):
             await operation
 
 
-async def test_it_can_be_closed_unopened_and_twice(kept):
+async def test_it_can_be_closed_unopened_and_twice_and_opened_again(kept, send):
     await kept.log.close()
     await kept.log.open()
     await kept.log.close()
+    await kept.log.close()
+    await kept.log.open()
+    written = await send(kept.log)
+    assert await kept.log.get("d-1") == written
     await kept.log.close()

@@ -24,11 +24,13 @@ class Ledger:
         self.may_begin = threading.Event()
         self.may_commit = threading.Event()
         self.committing = threading.Event()
+        self.refused = threading.Semaphore(0)
         self.may_begin.set()
         self.may_commit.set()
 
     def begin(self):
         if not self.may_begin.wait(SOON / 4):
+            self.refused.release()
             raise Locked("locked by a test")
         self.draft = []
 
@@ -134,6 +136,27 @@ async def test_nobody_is_told_of_success_when_the_commit_fails(queued):
         ledger.fault = None
         assert await writer.do(write("well again")) == "well again"
         assert ledger.rows == ["stopped", "well again"]
+
+
+async def test_a_job_waits_for_the_lock_as_long_as_its_caller_does(queued):
+    async with writing() as (writer, ledger):
+        ledger.may_begin.clear()
+        (task,) = await queued(writer.do(write("patient")))
+        for _ in range(3):
+            assert await asyncio.to_thread(ledger.refused.acquire, timeout=PATIENT)
+        assert not task.done()
+        ledger.may_begin.set()
+        assert await task == "patient"
+
+
+async def test_closing_does_not_wait_for_a_lock_that_nobody_wants_any_more():
+    async with writing(timeout=SOON) as (writer, ledger):
+        ledger.may_begin.clear()
+        with pytest.raises(LogUnavailable):
+            await writer.do(write("given up"))
+        await writer.close(PATIENT)
+        assert not writer._thread.is_alive()
+        assert ledger.closed
 
 
 async def test_a_job_is_given_up_while_the_database_is_locked_and_never_done():

@@ -142,6 +142,16 @@ async def test_the_lock_is_the_same_by_every_name_of_the_file(path, refusal):
     await first.close()
 
 
+async def test_opening_it_twice_is_refused_and_leaves_it_open(path, send):
+    log = SqliteLog(path, timeout=20.0)
+    await log.open()
+    with pytest.raises(LogError, match="another sidecar has it open"):
+        await log.open()
+    assert await log.get("d-1") is None
+    assert (await send(log)) == await log.get("d-1")
+    await log.close()
+
+
 async def test_a_log_locked_by_another_program_is_said(path, refusal, monkeypatch):
     monkeypatch.setattr(sqlite, "OPEN_PATIENCE", 0.01)
     with raw(path) as other:
@@ -208,6 +218,11 @@ async def test_a_directory_that_cannot_be_made_is_said(tmp_path, refusal):
 
 async def test_a_directory_in_the_place_of_the_file_is_said(tmp_path, refusal):
     assert "Is a directory" in await refusal(tmp_path)
+
+
+async def test_a_circle_of_links_is_said(path, refusal):
+    path.symlink_to(path)
+    assert "it cannot be written" in await refusal(path)
 
 
 async def test_a_read_only_directory_is_said(unprivileged, refusal):

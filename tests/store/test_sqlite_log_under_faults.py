@@ -27,9 +27,10 @@ async def hasty(tmp_path):
 
 
 @contextlib.contextmanager
-def locked(path):
+def locked(path, patience=PATIENT):
     """The write lock, held by another connection as another program would."""
-    with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as other:
+    connection = sqlite3.connect(path, timeout=patience, isolation_level=None)
+    with contextlib.closing(connection) as other:
         other.execute("BEGIN IMMEDIATE")
         yield
         other.execute("ROLLBACK")
@@ -137,6 +138,13 @@ async def test_no_refusal_carries_a_value(sqlite, claim_of):
     with pytest.raises(LogUnavailable) as refused:
         await sqlite.claim(claim_of("canary-id", segments="canary-value"), keep_keys=60.0)
     assert "canary" not in str(refused.value)
+
+
+async def test_a_refused_operation_leaves_no_lock_behind(sqlite, claim_of, tmp_path):
+    with pytest.raises(LogUnavailable):
+        await sqlite.claim(claim_of(segments="not a number"), keep_keys=60.0)
+    with locked(tmp_path / "deliveries.db", patience=0.0):
+        pass
 
 
 async def test_a_claim_committed_after_its_caller_left_is_given_back(sqlite, claim_of, queued):

@@ -131,7 +131,7 @@ def error_for_loss(step: Step, error: Exception) -> DeliveryError:
         case ssl.SSLError() if step is not DATA:
             return Unavailable("the TLS handshake failed")
         case TimeoutError() if step is Step.GREETING:
-            return Unavailable("no greeting in time; is this a port for `tls: implicit`?")
+            return Unavailable("no greeting in time; does the port want another `tls`?")
         case TimeoutError():
             return _lost(step)(f"no answer in time at {step.name}")
         case _:
@@ -139,4 +139,4 @@ def error_for_loss(step: Step, error: Exception) -> DeliveryError:
 
 
 def _lost(step: Step) -> type[DeliveryError]:
-    return Unavailable
+    return Unknown if step is DATA else Unavailable

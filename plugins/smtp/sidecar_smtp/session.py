@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import ipaddress
+import re
 import socket
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -23,7 +24,9 @@ from sidecar_smtp.mime import Mail
 from sidecar_smtp.settings import SmtpConfig
 
 CONNECT_TIMEOUT = 1.5
-"""Seconds for DNS and TCP, and again for a TLS handshake."""
+"""Seconds for DNS, TCP and TLS together."""
+HANDSHAKE_TIMEOUT = 0.5
+"""Seconds a TLS handshake gets even where DNS and TCP used up the time for all three."""
 PROBE_TIMEOUT = 1.0
 """Seconds a kept session gets to show that it is alive."""
 QUIT_TIMEOUT = 0.5
@@ -54,19 +57,22 @@ class Session:
     @classmethod
     async def open(cls, config: SmtpConfig, context: ssl.SSLContext, until: float) -> Session:
         """A session ready for mail by the loop's time `until`; raises a `DeliveryError`."""
+        began = asyncio.get_running_loop().time()
         sock = await open_socket(
             config.host,
             config.port,
             allow_private=config.allow_private,
-            timeout=_at_most(CONNECT_TIMEOUT, until),
+            timeout=min(CONNECT_TIMEOUT, until - began),
         )
         if config.tls == "none":
             _must_be_loopback(sock)
+        used = asyncio.get_running_loop().time() - began
+        handshake = max(HANDSHAKE_TIMEOUT, CONNECT_TIMEOUT - used)
         session = cls(_client(config, sock, context))
         try:
-            await session._greet(until, implicit=config.tls == "implicit")
+            await session._greet(until, handshake if config.tls == "implicit" else None)
             if config.tls == "starttls":
-                await session._encrypt(until)
+                await session._encrypt(until, handshake)
             if config.username and config.password:
                 await session._login(config.username, config.password, until)
         except BaseException:
@@ -88,13 +94,15 @@ class Session:
         self._unfinished = False
 
     def facts(self) -> dict[str, str | int | bool]:
-        """What is known of the server, safe to print."""
+        """What is known of the server, safe to print; raises `Unavailable` where it is gone."""
+        if not self.alive:
+            raise Unavailable("the connection was lost after the login")
         limit = self._client.esmtp_extensions.get("size", "")
         tls = self._client.get_transport_info("ssl_object")
         return {
             "tls": (tls.version() or "unknown") if tls is not None else "none",
             "smtputf8": self._client.supports_extension("smtputf8"),
-            **({"size_limit": int(limit)} if limit.isascii() and limit.isdigit() else {}),
+            **({"size_limit": int(limit)} if re.fullmatch("[0-9]{1,18}", limit) else {}),
         }
 
     async def quit(self) -> None:
@@ -112,23 +120,22 @@ class Session:
 
     # The steps
 
-    async def _greet(self, until: float, *, implicit: bool) -> None:
-        # aiosmtplib bounds the handshake and the greeting by one number each; without a handshake
+    async def _greet(self, until: float, handshake: float | None) -> None:
+        # aiosmtplib bounds the handshake and the greeting by one number, each; without a handshake
         # a server that holds its greeting back gets all the time there is.
-        bound = _at_most(CONNECT_TIMEOUT, until) if implicit else None
         async with self._step(Step.GREETING, until):
-            await self._client.connect(timeout=bound)
+            await self._client.connect(timeout=handshake)
         await self._say_hello(until)
 
     async def _say_hello(self, until: float) -> None:
         async with self._step(Step.EHLO, until):
             await self._client.ehlo()
 
-    async def _encrypt(self, until: float) -> None:
+    async def _encrypt(self, until: float, handshake: float) -> None:
         if not self._client.supports_extension("starttls"):
             raise Misconfigured("the server does not offer STARTTLS; nothing goes in clear")
         now = asyncio.get_running_loop().time()
-        async with self._step(Step.STARTTLS, min(until, now + CONNECT_TIMEOUT)):
+        async with self._step(Step.STARTTLS, min(until, now + handshake)):
             await self._client.starttls()
         await self._say_hello(until)
 
@@ -207,11 +214,11 @@ def _own_name(sock: socket.socket) -> str:
 
 
 def _must_be_loopback(sock: socket.socket) -> None:
-    if not ipaddress.ip_address(str(sock.getpeername()[0]).partition("%")[0]).is_loopback:
+    try:
+        address = ipaddress.ip_address(str(sock.getpeername()[0]).partition("%")[0])
+    except OSError as error:  # reset in the meantime
+        sock.close()
+        raise Unavailable("the connection was lost at once") from error
+    if not address.is_loopback:
         sock.close()
         raise Misconfigured("`tls: none` is for loopback only, and the host is elsewhere")
-
-
-def _at_most(seconds: float, until: float) -> float:
-    # Never 0 or less: a task that is cancelled before its first step would leak its socket.
-    return max(0.001, min(seconds, until - asyncio.get_running_loop().time()))

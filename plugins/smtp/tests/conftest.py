@@ -16,7 +16,6 @@ from sidecar import Message
 from sidecar.testing import ManualClock
 from sidecar_smtp import Smtp
 
-DROP, SILENCE = "drop", "silence"
 PASSWORD = "canary-password"
 REPLIES = {
     "GREETING": "220 stand-in",
@@ -79,15 +78,18 @@ class StandIn:
         reply = self.script.get(step, "500 5.5.1 what?")
         if isinstance(reply, list):
             reply = reply.pop(0) if len(reply) > 1 else reply[0]
-        if reply == SILENCE:
-            await reader.read()
-        if reply in (DROP, SILENCE):
-            raise HangUp
-        writer.write(reply.encode() + b"\r\n")
-        await writer.drain()
-        if reply.startswith(("221", "421")):
+        if reply not in ("drop", "silence"):
+            writer.write(reply.encode() + b"\r\n")
+            await writer.drain()
+        if reply == "silence" or reply.startswith("421"):
+            await self._only_listen(reader)
+        if reply in ("drop", "silence") or reply.startswith(("221", "421")):
             raise HangUp
         return reply
+
+    async def _only_listen(self, reader: asyncio.StreamReader) -> None:
+        while line := await reader.readline():
+            self.commands.append(line.split()[0].decode("ascii", "replace"))
 
 
 @dataclass
@@ -134,9 +136,11 @@ async def listen() -> AsyncIterator[Callable[..., Awaitable[int]]]:
     """Serve a protocol factory on a free loopback port until the test ends."""
     async with AsyncExitStack() as stack:
 
-        async def start(factory: Callable[[], asyncio.BaseProtocol], **options: Any) -> int:
+        async def start(
+            factory: Callable[[], asyncio.BaseProtocol], host: str = "127.0.0.1", **options: Any
+        ) -> int:
             loop = asyncio.get_running_loop()
-            server = await loop.create_server(factory, "127.0.0.1", 0, **options)
+            server = await loop.create_server(factory, host, 0, **options)
             stack.callback(server.close)
             port: int = server.sockets[0].getsockname()[1]
             return port

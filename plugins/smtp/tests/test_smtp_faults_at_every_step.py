@@ -1,6 +1,9 @@
 """What comes of a server that misbehaves at one step, seen from outside and by the server."""
 
 import asyncio
+import ipaddress
+import socket
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -150,7 +153,17 @@ async def test_plain_where_the_port_speaks_tls_is_told(
     server = await real_server(implicit=True)
     result = await outcome(await connect(server, tls="starttls"), message(), timeout=0.7)
     assert type(result) is Unavailable, result
-    assert "`tls: implicit`" in result.reason
+    assert "another `tls`" in result.reason
+
+
+async def test_a_handshake_that_hangs_does_not_use_up_the_attempt(
+    stand_in: Any, connect: Any, message: Any
+) -> None:
+    server = await stand_in(GREETING="silence")
+    began = asyncio.get_running_loop().time()
+    result = await outcome(await connect(server, tls="implicit"), message(), timeout=60.0)
+    assert type(result) is Unavailable, result
+    assert asyncio.get_running_loop().time() - began < 20.0
 
 
 async def test_a_refused_connection_is_unavailable(
@@ -184,6 +197,7 @@ async def test_a_cancelled_send_leaves_no_connection_behind(
         await sending
     assert isinstance(await outcome(smtp, message(id="m-2")), Receipt)
     assert server.connections == 2
+    assert "RSET" not in server.commands
 
 
 async def test_waiting_for_a_connection_of_ours_is_no_fault_of_the_server(
@@ -227,3 +241,28 @@ async def test_the_envelope_names_sender_recipient_and_size(
     size = len(server.mails[0]) - len(b".\r\n")
     assert mail == b"MAIL FROM:<otp@example.com> SIZE=%d\r\n" % size
     assert rcpt == b"RCPT TO:<ada@example.org>\r\n"
+
+
+async def test_a_name_that_leads_off_this_machine_gets_nothing_in_clear(
+    listen: Any, connect: Any, message: Any
+) -> None:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.connect(("198.51.100.1", 9))  # finds the way out; sends nothing
+        except OSError:
+            pytest.skip("this machine has loopback only")
+        own = probe.getsockname()[0]
+    received = bytearray()
+
+    class Listener(asyncio.Protocol):
+        def data_received(self, data: bytes) -> None:
+            received.extend(data)
+
+    port = await listen(Listener, host=own)
+    # The resolver reads a decimal number as an address; the settings take it for a name.
+    name = str(int(ipaddress.IPv4Address(own)))
+    smtp = await connect(SimpleNamespace(port=port), host=name)
+    result = await outcome(smtp, message())
+    assert type(result) is Misconfigured, result
+    assert "loopback only" in result.reason
+    assert not received

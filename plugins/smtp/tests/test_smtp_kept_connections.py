@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from sidecar import Rejected, Throttled, Unavailable
+from sidecar import Rejected, Throttled, Unavailable, Unknown
 from sidecar_smtp.pool import REST_LIMIT
 from sidecar_smtp.session import NOOP_AFTER
 
@@ -119,6 +119,21 @@ async def test_after_a_refused_mail_it_is_reset(
     await smtp.send(message(), timeout=5.0)
     assert server.connections == 1
     assert server.commands[-4:] == ["RSET", *MAIL]
+
+
+@pytest.mark.parametrize(
+    ("answer", "outcome"), [("421 4.3.0 closing", Unavailable), ("garbage", Unknown)]
+)
+async def test_after_an_answer_that_ends_the_session_it_is_not_used(
+    answer: str, outcome: type[Exception], stand_in: Any, connect: Any, message: Any
+) -> None:
+    server = await stand_in(DOT=[answer, "250 ok"])
+    smtp = await connect(server)
+    with pytest.raises(outcome):
+        await smtp.send(message(), timeout=5.0)
+    await smtp.send(message(), timeout=5.0)
+    assert server.connections == 2
+    assert "RSET" not in server.commands
 
 
 async def test_where_reset_fails_it_is_replaced(stand_in: Any, connect: Any, message: Any) -> None:

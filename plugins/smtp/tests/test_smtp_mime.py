@@ -57,6 +57,7 @@ def raw_names(payload: bytes) -> list[str]:
 @example(subject=f"Hi {WORD}", text="x", to="ada@example.org")
 @example(subject="Hi\r\nBcc: eve@x.example", text="x", to="ada@example.org")
 @example(subject="Hi\n", text="x", to="ada@example.org")
+@example(subject=f"{'a' * 40}{'é' * 50} ü {'é' * 25}", text="x" * 2000, to="ada@example.org")
 def test_every_mail_has_exactly_its_headers_and_its_text(subject: str, text: str, to: str) -> None:
     try:
         mail = mail_of(subject=subject, text=text, to=to)
@@ -69,6 +70,7 @@ def test_every_mail_has_exactly_its_headers_and_its_text(subject: str, text: str
     assert read["Subject"] == (" ".join(subject.split()) or "Your code")
     assert lines(read.get_content()) == lines(text)
     assert len(max(mail.payload.split(b"\r\n"), key=len)) <= 998
+    assert mail.payload.isascii() or mail.utf8
 
 
 @settings(max_examples=200, deadline=None)

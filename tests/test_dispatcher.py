@@ -1,0 +1,239 @@
+"""The dispatcher where the log fails, callers leave, and too many come."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+
+import pytest
+
+from sidecar.declined import Draining, InFlight, KeyReused, LogRefuses, NoChain, Overloaded
+from sidecar.delivery.breaker import Breaker, BreakerSettings
+from sidecar.delivery.chain import Chain
+from sidecar.delivery.link import Limits, Link, Room
+from sidecar.delivery.model import Message, Outcome, Receipt, SkipReason, Status
+from sidecar.delivery.policy import ChainPolicy
+from sidecar.dispatcher import Dispatcher, Routes, Wish
+from sidecar.privacy import Fingerprint
+from sidecar.store import LogUnavailable
+from sidecar.store.memory import MemoryLog
+from sidecar.testing import ManualClock, ScriptedProvider
+
+
+class FlakyLog(MemoryLog):
+    """Refuses the operations named in `broken`; `told` keeps the order of what came."""
+
+    def __init__(self):
+        super().__init__()
+        self.broken = set()
+        self.told = []
+
+    def _say(self, operation):
+        self.told.append(operation)
+        if operation in self.broken:
+            raise LogUnavailable("broken for the test")
+
+    async def claim(self, claim, *, keep_keys):
+        self._say("claim")
+        return await super().claim(claim, keep_keys=keep_keys)
+
+    async def sending(self, claimed, so_far, provider, kind, at):
+        self._say("sending")
+        return await super().sending(claimed, so_far, provider, kind, at)
+
+    async def finish(self, claimed, delivery):
+        self._say("finish")
+        return await super().finish(claimed, delivery)
+
+
+class House:
+    """A dispatcher over one chain of scripted providers."""
+
+    def __init__(self, *scripts, limits=None, degrade=False):
+        self.clock = ManualClock()
+        self.log = FlakyLog()
+        self.heard = []
+        limits = limits or Limits()
+        room = Room(limits, self.clock)
+        self.providers = [ScriptedProvider(f"p{n}", script) for n, script in enumerate(scripts)]
+        links = [
+            Link(p.name, p.kind, p, Breaker(BreakerSettings(), self.clock.monotonic), self.clock)
+            for p in self.providers
+        ]
+        chain = Chain("sms", links, ChainPolicy(), room, self.clock)
+        routes = Routes({"sms": chain}, limits, 10.0, 86_400.0, degrade)
+        self.dispatcher = Dispatcher(
+            self.log, Fingerprint(b"k" * 32), routes, self.clock, self._hear
+        )
+
+    def _hear(self, delivery):
+        self.heard.append(delivery)
+        self.log.told.append("tell")
+
+    def wish(self, key=None, text="Your code is 1", **more):
+        message = Message(id=more.pop("id", ""), channel="sms", to="+14155552671", text=text)
+        return Wish(message, text.encode(), self.clock.monotonic(), key, **more)
+
+    async def send(self, *args, **more):
+        return await self.dispatcher.send(self.wish(*args, **more))
+
+    @property
+    def calls(self):
+        return sum(len(p.sent) for p in self.providers)
+
+
+async def opened(*scripts, **more):
+    house = House(*scripts, **more)
+    await house.log.open()
+    return house
+
+
+@pytest.fixture
+async def house():
+    return await opened([])
+
+
+async def test_the_log_is_written_before_the_provider_is_called_and_before_the_observers():
+    order = []
+    house = await opened([lambda m: order.extend(house.log.told) or Receipt("r")])
+    await house.send()
+    assert order == ["claim", "sending"]
+    assert house.log.told == ["claim", "sending", "finish", "tell"]
+
+
+async def test_refuse_sends_nothing_without_a_claim(house):
+    house.log.broken = {"claim"}
+    with pytest.raises(LogRefuses):
+        await house.send()
+    assert house.calls == 0
+    assert house.heard == []
+
+
+async def test_refuse_sends_nothing_without_a_sending_row():
+    house = await opened([], [])
+    house.log.broken = {"sending"}
+    delivery = await house.send()
+    assert house.calls == 0
+    assert delivery.status is Status.UNAVAILABLE
+    assert {a.reason for a in delivery.attempts} == {SkipReason.LOG_UNAVAILABLE}
+
+
+@pytest.mark.parametrize("broken", [{"claim"}, {"sending"}])
+async def test_degrade_sends_and_flags_it(broken):
+    house = await opened([], degrade=True)
+    house.log.broken = broken
+    delivery = await house.send()
+    assert (delivery.status, delivery.logged) == (Status.ACCEPTED, False)
+    assert house.calls == 1
+
+
+async def test_an_end_that_cannot_be_written_is_answered_kept_and_written_later(house):
+    house.log.broken = {"finish"}
+    delivery = await house.send("key", id="m-1")
+    assert delivery.status is Status.ACCEPTED
+    assert house.dispatcher.unwritten == 1
+    assert await house.dispatcher.get("m-1") == delivery
+    again = await house.send("key", id="m-1")
+    assert again == replace(delivery, replayed=True)
+    assert house.calls == 1
+    house.log.broken = set()
+    await house.dispatcher.stop()
+    assert house.dispatcher.unwritten == 0
+    assert await house.log.get("m-1") == delivery
+
+
+async def test_a_caller_that_leaves_does_not_stop_the_send():
+    reached, go = asyncio.Event(), asyncio.Event()
+
+    async def slow(message):
+        reached.set()
+        await go.wait()
+        return Receipt("r")
+
+    house = await opened([slow])
+    caller = asyncio.create_task(house.send(id="m-1"))
+    await reached.wait()
+    caller.cancel()
+    await asyncio.wait({caller})
+    go.set()
+    assert await house.dispatcher.drain(5.0)
+    assert (await house.dispatcher.get("m-1")).status is Status.ACCEPTED
+
+
+async def test_one_key_in_flight_is_joined_or_told():
+    reached, go = asyncio.Event(), asyncio.Event()
+
+    async def slow(message):
+        reached.set()
+        await go.wait()
+        return Receipt("r")
+
+    house = await opened([slow])
+    first = asyncio.create_task(house.send("key"))
+    await reached.wait()
+    with pytest.raises(InFlight):
+        await house.send("key")
+    with pytest.raises(KeyReused):
+        await house.send("key", text="another")
+    second = asyncio.create_task(house.send("key", wait=True))
+    await asyncio.sleep(0)
+    go.set()
+    assert (await second) == replace(await first, replayed=True)
+    assert house.calls == 1
+    assert house.dispatcher.replays == 1
+
+
+async def test_too_many_are_declined_at_once_and_leave_no_row():
+    go = asyncio.Event()
+
+    async def slow(message):
+        await go.wait()
+        return Receipt("r")
+
+    house = await opened([slow], limits=Limits(in_flight=1, in_flight_per_provider=1, queue=0))
+    first = asyncio.create_task(house.send(id="m-1"))
+    while not house.calls:
+        await asyncio.sleep(0)
+    with pytest.raises(Overloaded):
+        await house.send(id="m-2")
+    go.set()
+    await first
+    assert await house.dispatcher.get("m-2") is None
+    assert (await house.send(id="m-2")).status is Status.ACCEPTED
+
+
+async def test_draining_and_unknown_channels_are_declined(house):
+    wish = house.wish()
+    with pytest.raises(NoChain, match="`sms`"):
+        await house.dispatcher.send(replace(wish, message=replace(wish.message, channel="fax")))
+    assert await house.dispatcher.drain(0.0)
+    with pytest.raises(Draining):
+        await house.send()
+    assert house.calls == 0
+
+
+async def test_a_deadline_can_only_shorten():
+    seen = []
+
+    class Asked(ScriptedProvider):
+        async def send(self, message, *, timeout):
+            seen.append(timeout)
+            return await super().send(message, timeout=timeout)
+
+    house = await opened([])
+    chain = house.dispatcher.routes.chains["sms"]
+    chain.links[0].provider = Asked("asked")
+    for deadline in (None, 30.0, 2.0):
+        await house.send(deadline=deadline)
+    assert seen == [4.0, 4.0, 1.75]
+    delivery = await house.send(deadline=0.3)
+    assert delivery.status is Status.EXPIRED
+    assert delivery.attempts[0].outcome is Outcome.SKIPPED
+
+
+async def test_what_the_observers_hear_holds_no_text_and_no_recipient(house):
+    delivery = await house.send(text="Your code is 482913")
+    assert house.heard == [delivery]
+    assert "482913" not in repr(delivery)
+    assert "4155552" not in repr(delivery)
+    assert delivery.recipient == "+1******2671"

@@ -1,0 +1,65 @@
+"""What a log line can hold, whoever writes it."""
+
+from __future__ import annotations
+
+import io
+import json
+import logging
+
+import pytest
+import structlog
+
+from sidecar import logs
+
+
+@pytest.fixture
+def lines():
+    out = io.StringIO()
+    logs.configure(stream=out)
+    yield lambda: [json.loads(line) for line in out.getvalue().splitlines()]
+    structlog.reset_defaults()
+    logging.getLogger().handlers.clear()
+
+
+def test_a_secret_is_struck_out_wherever_it_stands(lines):
+    logs.redactor.add(["canary-secret", "canary-secret-longer", "short"])
+    structlog.get_logger().info("x", url="https://u:canary-secret-longer@h", n=1, word="short")
+    (line,) = lines()
+    assert line["url"] == "https://u:***@h"
+    assert (line["n"], line["word"]) == (1, "short")
+
+
+def test_a_line_is_one_line_and_cut(lines):
+    structlog.get_logger().info("x", evil="a\nb\x1b[31m%s", long="y" * 10**6)
+    (line,) = lines()
+    assert line["evil"] == "a\nb\x1b[31m%s"
+    assert len(line["long"]) < 1100
+
+
+def test_an_exception_is_named_and_not_quoted(lines):
+    try:
+        raise ValueError("+14155552671 482913")
+    except ValueError:
+        structlog.get_logger().exception("failed")
+    (line,) = lines()
+    assert line["error"] == "ValueError"
+    assert "482913" not in json.dumps(line)
+
+
+def test_another_librarys_line_keeps_its_template_and_loses_its_arguments(lines):
+    logging.getLogger("somelib").warning("sent %s to %s", "482913", "+14155552671")
+    (line,) = lines()
+    assert line["message"] == "sent %s to %s"
+    assert line["logger"] == "somelib"
+
+
+def test_talkative_libraries_are_quiet_below_warning(lines):
+    for name in ("botocore", "twilio.http_client", "python_http_client", "aiosmtplib", "urllib3"):
+        logging.getLogger(name).info("BODY 482913")
+        logging.getLogger(name).debug("BODY 482913")
+    assert lines() == []
+
+
+def test_time_level_and_event_come_first(lines):
+    structlog.get_logger().info("hello", a=1)
+    assert list(lines()[0]) == ["ts", "level", "event", "a"]

@@ -1,0 +1,46 @@
+"""Observers: each is told under a guard of its own."""
+
+from __future__ import annotations
+
+from sidecar import hookimpl
+from sidecar.delivery.model import Attempt, Delivery, Outcome, Status, Transition
+from sidecar.observers import Observers
+from sidecar.registry import Registry
+
+
+class Listener:
+    def __init__(self):
+        self.heard = []
+
+    @hookimpl
+    def delivery_ended(self, delivery):
+        self.heard.append(delivery.id)
+
+    @hookimpl
+    def circuit_changed(self, provider, after):  # a hook may take fewer facts than there are
+        self.heard.append((provider, after))
+
+
+class Breaks:
+    @hookimpl
+    def delivery_ended(self, delivery):
+        raise ValueError("+14155552671")
+
+
+def delivery(delivery_id="m-1"):
+    opened = Transition("closed", "open", "5 consecutive failures")
+    attempts = (
+        Attempt("one", "twilio", Outcome.UNAVAILABLE, 0.0, transition=opened),
+        Attempt("two", "twilio", Outcome.ACCEPTED, 0.0),
+    )
+    return Delivery(delivery_id, "sms", "otp", Status.ACCEPTED, 0.0, 1.0, attempts)
+
+
+def test_everyone_hears_although_one_breaks(capsys):
+    registry = Registry()
+    first, last = Listener(), Listener()
+    for observer in (first, Breaks(), last):
+        registry.register(observer)
+    Observers(registry).delivery_ended(delivery())
+    assert first.heard == last.heard == ["m-1", ("one", "open")]
+    assert "+1415" not in capsys.readouterr().out

@@ -1,0 +1,100 @@
+"""Kinds by entry point: loaded by name, refused with one line."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+from sidecar.delivery.errors import ConfigError, PluginNotFound
+from sidecar.registry import Registry
+
+MODULE = """
+from sidecar import Provider, ProviderConfig, Receipt, hookimpl
+
+class Acme(Provider):
+    kind, channels, Config = "acme", frozenset({"sms"}), ProviderConfig
+
+    async def send(self, message, *, timeout):
+        return Receipt("a-1")
+
+@hookimpl
+def register_providers():
+    return [Acme]
+"""
+
+
+@pytest.fixture
+def install(tmp_path, monkeypatch):
+    """Put a distribution on the path, as pip would."""
+    monkeypatch.syspath_prepend(str(tmp_path))
+
+    def put(name, kind="acme", text=MODULE):
+        module = name.replace("-", "_")
+        (tmp_path / f"{module}.py").write_text(text)
+        info = tmp_path / f"{module}-1.0.dist-info"
+        info.mkdir()
+        (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n")
+        (info / "entry_points.txt").write_text(f"[sidecar.providers]\n{kind} = {module}\n")
+
+    return put
+
+
+def test_a_kind_is_loaded_by_its_name(install):
+    install("acme-sms-1")
+    found = Registry().provider_class("acme")
+    assert (found.kind, found.__module__) == ("acme", "acme_sms_1")
+
+
+def test_an_unknown_kind_gets_a_suggestion():
+    with pytest.raises(PluginNotFound, match="did you mean `twilio`"):
+        Registry().provider_class("twillio")
+    with pytest.raises(PluginNotFound, match="installed: console, "):
+        Registry().provider_class("zzz")
+
+
+def test_two_distributions_for_one_kind_are_refused_and_named(install):
+    install("acme-one")
+    install("acme-two")
+    with pytest.raises(ConfigError, match="twice, by acme-one and acme-two"):
+        Registry().provider_class("acme")
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["import no_such_module_at_all", "raise SystemExit", "x = 1", MODULE.replace('"acme"', '"b"')],
+    ids=["import error", "exit", "no hook", "another kind"],
+)
+def test_a_plugin_that_breaks_its_contract_is_named_in_one_line(install, text):
+    install(f"acme-broken-{abs(hash(text)) % 10**8}", text=text)
+    with pytest.raises(ConfigError, match="acme") as caught:
+        Registry().provider_class("acme")
+    assert "\n" not in str(caught.value)
+
+
+def test_the_default_file_imports_no_sdk(request):
+    script = """
+import os, sys
+from pathlib import Path
+from sidecar.config import load
+from sidecar.registry import Registry
+load(Path("providers.yaml"), environ={}, provider_class=Registry().provider_class)
+print(sorted({"aiosmtplib", "boto3", "botocore", "sendgrid", "twilio"} & set(sys.modules)))
+"""
+    ran = subprocess.run(
+        [sys.executable, "-c", script],
+        cwd=request.config.rootpath,
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=60,
+    )
+    assert ran.stdout == "[]\n"
+
+
+def test_an_installed_plugin_that_is_not_named_gets_no_code_run(install, tmp_path):
+    install("acme-spy", text="raise AssertionError('imported')")
+    registry = Registry()
+    assert "acme" in [entry.name for entry in registry.installed()]
+    assert registry.provider_class("console").kind == "console"
