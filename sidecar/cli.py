@@ -145,7 +145,7 @@ def config_schema() -> None:
 
     registry = Registry()
     classes = [registry.provider_class(found.name) for found in registry.installed()]
-    click.echo(json.dumps(schema(classes), indent=2, sort_keys=True))
+    click.echo(json.dumps(schema(classes), indent=2))
 
 
 @config_group.command("init")

@@ -141,8 +141,8 @@ class CanonicalLine:
 
 
 def _json_line(_logger: object, _method: str, event: Event) -> str:
-    event = {name: event.pop(name, None) for name in ("ts", "level", "event")} | event
-    return orjson.dumps(event, default=str, option=orjson.OPT_NON_STR_KEYS).decode()
+    line = {name: event.pop(name, None) for name in ("ts", "level", "event")}
+    return orjson.dumps({**line, **event}, default=str, option=orjson.OPT_NON_STR_KEYS).decode()
 
 
 def _class_of_exception(_logger: object, _method: str, event: Event) -> Event:

@@ -51,7 +51,7 @@ class Registry:
             self._manager.load_setuptools_entrypoints(hookspecs.PROJECT, name=kind)
             plugin = self._manager.get_plugin(kind)
             classes = plugin.register_providers() if plugin is not None else ()
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             raise ConfigError(
                 f"the plugin for kind `{kind}` ({_distribution(entry)}) cannot be loaded: "
                 f"{type(error).__name__}: {error}"

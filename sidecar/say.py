@@ -78,8 +78,11 @@ def print_settings(shown: Mapping[str, Any]) -> None:
 
 def _leaves(value: Any, path: str) -> Iterator[tuple[str, Any]]:
     if isinstance(value, dict | list) and value:
-        pairs = value.items() if isinstance(value, dict) else enumerate(value)
-        for key, item in pairs:
-            yield from _leaves(item, f"{path}.{key}" if path else str(key))
+        if isinstance(value, dict):
+            for key, item in value.items():
+                yield from _leaves(item, f"{path}.{key}" if path else key)
+        else:
+            for number, item in enumerate(value):
+                yield from _leaves(item, f"{path}[{number}]")
     else:
         yield path, value

@@ -8,6 +8,8 @@ from typing import Annotated, Any
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, field_validator
 
 _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+LONGEST = 3650 * 86_400.0
+"""Seconds of the longest duration that a setting takes."""
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)?", re.ASCII)
 
 
@@ -21,7 +23,10 @@ def parse_duration(value: Any) -> float:
     match = _DURATION.fullmatch(str(value).strip())
     if match is None:
         raise ValueError("a duration is written like 10s, 250ms, 5m, 24h or 30d")
-    return float(match[1]) * _UNITS[match[2] or "s"]
+    seconds = float(match[1]) * _UNITS[match[2] or "s"]
+    if seconds > LONGEST:
+        raise ValueError("a duration is at most 3650d")
+    return seconds
 
 
 Duration = Annotated[
@@ -54,7 +59,7 @@ class BreakerOverride(Settings):
     failure_threshold: int = Field(default=5, ge=1)
     recovery_timeout: Duration = 60.0
     success_threshold: int = Field(default=2, ge=1)
-    growth: float = Field(default=2.0, ge=1.0)
+    growth: float = Field(default=2.0, ge=1.0, le=100.0)
     max_recovery_timeout: Duration = 300.0
     jitter: float = Field(default=0.0, ge=0.0, lt=1.0)
     failure_rate: float | None = Field(default=None, gt=0.0, le=1.0)

@@ -184,16 +184,16 @@ async def test_one_key_in_flight_is_joined_or_told():
 
 
 async def test_too_many_are_declined_at_once_and_leave_no_row():
-    go = asyncio.Event()
+    reached, go = asyncio.Event(), asyncio.Event()
 
     async def slow(message):
+        reached.set()
         await go.wait()
         return Receipt("r")
 
     house = await opened([slow], limits=Limits(in_flight=1, in_flight_per_provider=1, queue=0))
     first = asyncio.create_task(house.send(id="m-1"))
-    while not house.calls:
-        await asyncio.sleep(0)
+    await reached.wait()
     with pytest.raises(Overloaded):
         await house.send(id="m-2")
     go.set()

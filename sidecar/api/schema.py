@@ -183,7 +183,7 @@ def _is_address(address: str) -> bool:
     if address.startswith("-") or "=?" in address or len(address) > 254:
         return False
     try:
-        validate_email(address, check_deliverability=False, globally_deliverable=False)
+        validate_email(address, check_deliverability=False, globally_deliverable=False, strict=True)
     except EmailNotValidError:
         return False
     return True

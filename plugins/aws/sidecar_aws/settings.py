@@ -5,7 +5,15 @@ from __future__ import annotations
 from typing import Annotated, Any, Self
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    model_validator,
+)
 
 from sidecar import Message, ProviderConfig, Rejected, Secret
 
@@ -32,7 +40,8 @@ class AwsConfig(ProviderConfig):
     endpoint_url: Annotated[str, AfterValidator(base_url)] | None = None
     access_key_id: str | None = Field(default=None, min_length=1)
     secret_access_key: Secret | None = Field(default=None, min_length=1)
-    session_token: Secret | None = Field(default=None, min_length=1)
+    session_token: Annotated[Secret | None, BeforeValidator(lambda value: value or None)] = None
+    """Empty counts as absent, so that `${AWS_SESSION_TOKEN:-}` serves both kinds of keys."""
 
     @model_validator(mode="after")
     def _keys_come_together(self) -> Self:

@@ -39,7 +39,7 @@ def missing_credentials(environ: Mapping[str, str], root: Path = Path("/")) -> t
         return ()
     if _has_profile_file(environ) or _has_instance_role(environ, root):
         return ()
-    return (*lacking, "(or AWS_PROFILE, or a role)")
+    return lacking
 
 
 def _has_profile_file(environ: Mapping[str, str]) -> bool:

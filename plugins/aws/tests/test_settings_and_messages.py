@@ -174,3 +174,9 @@ async def test_what_cannot_be_sent_is_rejected_before_it_leaves(provider, messag
 async def test_the_longest_text_is_sent():
     body = await request_of(Sns, text(text="é" * 1600))
     assert body["Message"] == ["é" * 1600]
+
+
+def test_an_empty_session_token_counts_as_absent():
+    keys = {"access_key_id": "AKIA", "secret_access_key": "s", "session_token": ""}
+    config = SesConfig.model_validate({"kind": "ses", "sender": "codes@example.com", **keys})
+    assert config.session_token is None
