@@ -139,7 +139,7 @@ class Room:
 
     async def enter(self, link: Link, patience: float) -> bool:
         """Take a place at `link`, waiting at most `patience` seconds; False where there is none."""
-        if self._has_room(link) and not any(other is link for other, _ in self._waiting):
+        if self._has_room(link):  # never while another waits for it: `leave` serves those first
             self._take(link)
             return True
         if patience <= 0 or self.waiting >= self.limits.queue:

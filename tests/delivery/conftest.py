@@ -63,8 +63,10 @@ class Box:
         return self._chain
 
     async def deliver(self, seconds: float = 10.0) -> tuple[Attempt, ...]:
-        """Send one message with this deadline."""
-        return await self.chain.deliver(MESSAGE, self.clock.monotonic() + seconds, self.journal)
+        """Send one message with this deadline; a chain that hangs fails the test."""
+        deadline = self.clock.monotonic() + seconds
+        async with asyncio.timeout(20.0):
+            return await self.chain.deliver(MESSAGE, deadline, self.journal)
 
     def start(self, seconds: float = 10.0) -> "asyncio.Task[tuple[Attempt, ...]]":
         """Send one message, not waiting for its end."""
@@ -120,6 +122,17 @@ def until() -> Callable[[Callable[[], bool]], "asyncio.Future[None]"]:
                 await asyncio.sleep(0)
 
     return wait
+
+
+@pytest.fixture
+def settle() -> Callable[[], "asyncio.Future[None]"]:
+    """Let the event loop turn until whatever could go on has gone on."""
+
+    async def turn() -> None:
+        for _ in range(20):
+            await asyncio.sleep(0)
+
+    return turn
 
 
 @pytest.fixture

@@ -266,11 +266,11 @@ async def never(message):
     await asyncio.get_running_loop().create_future()
 
 
-async def test_a_plugin_that_never_returns_ends_at_its_time_as_unknown(run, box, until):
+async def test_a_plugin_that_never_returns_ends_at_its_time_as_unknown(run, box, until, settle):
     ended = asyncio.create_task(run(never))
     await until(lambda: box.clock.waiting == 1)
     box.clock.advance(4.0)
-    await asyncio.sleep(0)
+    await settle()
     assert not ended.done(), "it gets a moment to say how its own connection ended"
     box.clock.advance(0.1)
     assert (await ended).outcome is Outcome.UNKNOWN
@@ -278,7 +278,7 @@ async def test_a_plugin_that_never_returns_ends_at_its_time_as_unknown(run, box,
     assert box.links["p"].zombies == 0
 
 
-async def test_a_plugin_that_bounds_itself_is_believed(run, box, until):
+async def test_a_plugin_that_bounds_itself_is_believed(run, box, until, settle):
     gone = asyncio.Event()
 
     async def times_out(message):
@@ -288,6 +288,7 @@ async def test_a_plugin_that_bounds_itself_is_believed(run, box, until):
     ended = asyncio.create_task(run(times_out))
     await until(lambda: box.clock.waiting == 1)
     box.clock.advance(4.05)
+    await settle()
     gone.set()
     assert (await ended).outcome is Outcome.UNAVAILABLE
 

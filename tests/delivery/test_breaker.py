@@ -452,6 +452,16 @@ def test_a_slow_success_counts_as_a_failure_where_asked_for(make):
     assert breaker.state is State.OPEN
 
 
+def test_slowness_makes_a_failure_of_a_success_only(make):
+    breaker = make(slow_call=3.0)
+    for _ in range(10):
+        call(breaker, NEUTRAL, seconds=9.0)
+    assert breaker.consecutive_failures == 0
+    assert call(breaker, MISCONFIGURED, seconds=9.0) == Transition(
+        "closed", "open", "misconfigured"
+    )
+
+
 def test_slowness_is_no_failure_by_default(make):
     breaker = make()
     for _ in range(10):

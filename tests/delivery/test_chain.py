@@ -95,6 +95,17 @@ async def test_while_a_trial_is_under_way_the_others_go_on_at_once(box, trail, u
     assert trail(await trial) == ["a:accepted"]
 
 
+async def test_a_trial_is_leased_for_its_time_and_a_second(box):
+    link = box.link("a", timeout=3.0)
+    box.break_down("a")
+    box.clock.advance(60.0)
+    assert link.ask()
+    box.clock.advance(3.5)
+    assert link.ask() is SkipReason.TRIAL_UNDER_WAY
+    box.clock.advance(0.5)
+    assert link.ask() is not SkipReason.TRIAL_UNDER_WAY
+
+
 # Skipped, and why
 
 

@@ -110,6 +110,8 @@ async def test_no_probe_through_a_gate_that_is_shut_for_another_reason(box, trai
     box.links["isolated"].breaker.isolate()
     assert trail(await box.deliver())[-1] == "open:accepted"
     assert (box.sent("off"), box.sent("isolated")) == (0, 0)
+    assert [link.in_flight for link in box.links.values()] == [0, 0, 0]
+    assert box.room.in_flight == 0
 
 
 async def test_a_throttled_provider_is_not_probed(box, trail):

@@ -116,6 +116,17 @@ async def test_waiting_for_a_place_ends_while_there_is_time_for_the_next(make_bo
     await running
 
 
+async def test_a_place_that_comes_with_the_last_of_the_time_is_not_used(make_box, trail, until):
+    box = make_box(in_flight_per_provider=1)
+    await box.room.enter(box.link("a"), 0.0)
+    late = box.start(2.0)
+    await until(lambda: box.room.waiting == 1)
+    box.room.leave(box.links["a"])
+    box.clock.advance(1.75)
+    assert trail(await late) == ["a:deadline"]
+    assert (box.journal.calls, box.room.in_flight) == ([], 0)
+
+
 async def test_a_slow_provider_does_not_take_the_places_of_another(make_box, trail, until):
     box = make_box(in_flight=8, in_flight_per_provider=4)
     held = hold(box.link("slow"), 4)

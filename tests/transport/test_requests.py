@@ -257,8 +257,9 @@ async def test_a_name_that_does_not_resolve_is_unavailable(transport):
 
 
 async def test_a_dropped_syn_is_unavailable_after_the_time_for_connecting(transport, deaf_port):
-    with pytest.raises(Unavailable, match="time for connecting"):
-        await post(transport, deaf_port, timeout=30.0)
+    async with asyncio.timeout(15.0):
+        with pytest.raises(Unavailable, match="time for connecting"):
+            await post(transport, deaf_port, timeout=30.0)
 
 
 async def test_an_attempt_shorter_than_the_time_for_connecting_bounds_it(transport, deaf_port):
