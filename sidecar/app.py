@@ -33,7 +33,7 @@ from sidecar.registry import Registry
 from sidecar.store import DeliveryLog, LogError, LogUnavailable
 from sidecar.store.memory import MemoryLog
 from sidecar.store.sqlite import SqliteLog
-from sidecar.world import build_world
+from sidecar.world import build_world, why_broken
 
 PROVIDER_OPEN = 5.0
 """Seconds a provider has to open at start; a slower one is left out, visibly."""
@@ -69,7 +69,7 @@ class Sidecar:
         for observer in (logs.CanonicalLine(), self._metrics):
             registry.register(observer)
         self._observers = Observers(registry)
-        self._world = build_world(config, self._clock, _provider_failed)
+        self._world = build_world(config, self._clock)
         self._log = _make_log(config)
         self._stack = AsyncExitStack()
         self._ready: tuple[float, str | None] = (float("-inf"), None)
@@ -80,7 +80,7 @@ class Sidecar:
         """Open the log, the providers, then the listeners. Raises `StartError`."""
         try:
             await self._open_log()
-            await asyncio.gather(*(_open(link) for link in self._world.links.values()))
+            await asyncio.gather(*(_open(link) for link in self.links()))
             await self._listen()
         except BaseException:
             await self._stack.aclose()
@@ -97,12 +97,13 @@ class Sidecar:
     async def _open_log(self) -> None:
         try:
             recovered = await self._log.open()
-            fingerprint = Fingerprint.beside(self.config.log.path)
         except LogError as error:
             raise StartError(str(error)) from error
+        self._stack.push_async_callback(self._log.close)
+        try:
+            fingerprint = Fingerprint.beside(self.config.log.path)
         except OSError as error:
             raise StartError(f"cannot use {self.config.log.path}.key: {error.strerror}") from error
-        self._stack.push_async_callback(self._log.close)
         if recovered.deliveries:
             structlog.get_logger().warning(
                 "recovered", attempts=recovered.attempts, deliveries=recovered.deliveries
@@ -114,13 +115,14 @@ class Sidecar:
             self._clock,
             self._observers.delivery_ended,
         )
-        self._metrics.watch(self._dispatcher, lambda: self._world.room, self._links)
+        self._metrics.watch(self._dispatcher, lambda: self._world.room, self.links)
         pruning = asyncio.create_task(self._keep_pruning())
         self._stack.push_async_callback(_cancelled, pruning)
         self._stack.push_async_callback(self._close_providers)
         self._stack.push_async_callback(self._dispatcher.stop)
 
-    def _links(self) -> Iterable[Link]:
+    def links(self) -> Iterable[Link]:
+        """Every declared provider, in the file's order."""
         return self._world.links.values()
 
     async def _listen(self) -> None:
@@ -180,7 +182,7 @@ class Sidecar:
                 structlog.get_logger().warning("prune_failed")
 
     async def _close_providers(self) -> None:
-        await asyncio.gather(*(_close(link) for link in self._world.links.values()))
+        await asyncio.gather(*(_close(link) for link in self.links()))
 
 
 async def serve(sidecar: Sidecar, started: float) -> None:
@@ -192,6 +194,8 @@ async def serve(sidecar: Sidecar, started: float) -> None:
     first, second = asyncio.Event(), asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, lambda: second.set() if first.is_set() else first.set())
+    # Its default would end the process: a log rotator's or a supervisor's HUP must not stop logins.
+    loop.add_signal_handler(signal.SIGHUP, _cannot_reload)
     await sidecar.start()
     _announce(sidecar, time.monotonic() - started)
     await first.wait()
@@ -206,9 +210,18 @@ async def serve(sidecar: Sidecar, started: float) -> None:
     structlog.get_logger().info("stopped")
 
 
+def _cannot_reload() -> None:
+    structlog.get_logger().warning(
+        "reload_unsupported", do="restart to read the configuration anew"
+    )
+
+
 def _announce(sidecar: Sidecar, seconds: float) -> None:
     """The first line: what runs, with which chains, where."""
     config = sidecar.config
+    for link in sidecar.links():
+        if link.broken:
+            structlog.get_logger().error("provider_broken", provider=link.name, reason=link.broken)
     structlog.get_logger().info(
         "ready",
         version=__version__,
@@ -238,8 +251,7 @@ async def _open(link: Link) -> None:
         async with asyncio.timeout(PROVIDER_OPEN):
             await link.provider.__aenter__()
     except Exception as error:  # noqa: BLE001  # a guest that cannot open is left out, not the house
-        _provider_failed(link.name, error)
-        link.provider, link.missing = None, (f"it could not be opened: {type(error).__name__}",)
+        link.provider, link.broken = None, why_broken(error)
 
 
 async def _close(link: Link) -> None:
@@ -250,10 +262,6 @@ async def _close(link: Link) -> None:
     done, _ = await asyncio.wait({closing}, timeout=PROVIDER_CLOSE)
     if not done or closing.cancelled() or closing.exception() is not None:
         structlog.get_logger().warning("provider_close_failed", provider=link.name)
-
-
-def _provider_failed(name: str, error: BaseException) -> None:
-    structlog.get_logger().error("provider_failed", provider=name, error=type(error).__name__)
 
 
 async def _why_not_writable(log: DeliveryLog) -> str | None:

@@ -64,6 +64,8 @@ def standing(provider: Mapping[str, Any]) -> str:
     why = provider["skipped_because"]
     if provider["missing"]:
         why += f", lacks {', '.join(provider['missing'])}"
+    if provider["broken"]:
+        why += f", {provider['broken']}"
     waits = provider["throttled_for"] or circuit["seconds_to_half_open"]
     return f"out  {why}" + (f", for {waits:.0f} s more" if waits else "")
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any
 
@@ -11,14 +11,12 @@ from sidecar.config import Config, ProviderSection
 from sidecar.delivery.breaker import Breaker, BreakerSettings
 from sidecar.delivery.chain import Chain
 from sidecar.delivery.clock import Clock
-from sidecar.delivery.errors import ConfigError
+from sidecar.delivery.errors import ConfigError, DeliveryError
 from sidecar.delivery.link import Limits, Link, Room
 from sidecar.delivery.policy import ChainPolicy
 from sidecar.delivery.provider import Provider
 from sidecar.dispatcher import Routes
 from sidecar.settings import BreakerOverride
-
-Broken = Callable[[str, BaseException], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,11 +39,11 @@ class World:
         )
 
 
-def build_world(config: Config, clock: Clock, broken: Broken) -> World:
+def build_world(config: Config, clock: Clock) -> World:
     """Build every provider, link and chain of `config`; opens nothing.
 
-    A plugin that raises in its constructor is told to `broken` and left out, visibly; the others
-    work on. Raises `ConfigError` where a provider refuses to exist.
+    A plugin that raises in its constructor is left out, visibly (`Link.broken`); the others work
+    on. Raises `ConfigError` where a provider refuses to exist.
     """
     limits = Limits(
         in_flight=config.limits.in_flight,
@@ -54,7 +52,7 @@ def build_world(config: Config, clock: Clock, broken: Broken) -> World:
         queue_wait=config.limits.queue_wait,
     )
     room = Room(limits, clock)
-    links = {name: _link(one, clock, broken) for name, one in config.providers.items()}
+    links = {name: _link(one, clock) for name, one in config.providers.items()}
     chains = {
         channel: Chain(
             channel,
@@ -68,8 +66,8 @@ def build_world(config: Config, clock: Clock, broken: Broken) -> World:
     return World(config, links, chains, room)
 
 
-def _link(section: ProviderSection, clock: Clock, broken: Broken) -> Link:
-    provider, missing = _provider(section, broken)
+def _link(section: ProviderSection, clock: Clock) -> Link:
+    provider, fault = _provider(section)
     return Link(
         section.name,
         section.kind,
@@ -78,22 +76,25 @@ def _link(section: ProviderSection, clock: Clock, broken: Broken) -> Link:
         clock,
         timeout=section.timeout,
         enabled=section.enabled,
-        missing=missing,
+        missing=section.missing,
+        broken=fault,
     )
 
 
-def _provider(
-    section: ProviderSection, broken: Broken
-) -> tuple[Provider[Any] | None, tuple[str, ...]]:
+def why_broken(error: BaseException) -> str:
+    """Why a provider could not be started, in words that are safe to show."""
+    return error.reason if isinstance(error, DeliveryError) else type(error).__name__
+
+
+def _provider(section: ProviderSection) -> tuple[Provider[Any] | None, str | None]:
     if section.settings is None or section.missing:
-        return None, section.missing
+        return None, None
     try:
-        return section.cls(section.name, section.settings), ()
+        return section.cls(section.name, section.settings), None
     except ConfigError:
         raise
     except Exception as error:  # noqa: BLE001  # a guest that cannot start is left out, visibly
-        broken(section.name, error)
-        return None, (f"the plugin could not be started: {type(error).__name__}",)
+        return None, why_broken(error)
 
 
 def _breaker_settings(chosen: BreakerOverride) -> BreakerSettings:

@@ -43,7 +43,7 @@ def dump_health(world: World, dispatcher: Dispatcher) -> dict[str, Any]:
 
 
 def _chain(chain: Chain) -> dict[str, Any]:
-    configured = [link for link in chain.links if link.provider is not None and link.enabled]
+    configured = [link for link in chain.links if link.enabled and (link.provider or link.broken)]
     usable = [link for link in configured if link.would_skip() is None]
     on_primary = bool(usable) and usable[0] is configured[0]
     return {
@@ -66,6 +66,7 @@ def dump_link(link: Link, role: str | None) -> dict[str, Any]:
         "usable": skip is None,
         "skipped_because": skip.value if skip else None,
         "missing": list(link.missing),
+        "broken": link.broken,
         "circuit": {
             "state": link.breaker.state.value,
             "failures": f"{link.breaker.consecutive_failures}"

@@ -21,8 +21,9 @@ LEASE_MARGIN = 1.0
 class Link:
     """A provider as every chain that names it sees it; its state is shared between them.
 
-    `provider` is None where the environment lacks what `missing` names: such a link stays visible
-    and is skipped. `timeout` bounds one attempt, in seconds.
+    `provider` is None where the environment lacks what `missing` names, or where it could not be
+    started, for the reason in `broken`: such a link stays visible and is skipped. `timeout` bounds
+    one attempt, in seconds.
     """
 
     def __init__(
@@ -36,6 +37,7 @@ class Link:
         timeout: float = 4.0,
         enabled: bool = True,
         missing: Sequence[str] = (),
+        broken: str | None = None,
     ) -> None:
         self.name = name
         self.kind = kind
@@ -45,6 +47,7 @@ class Link:
         self.timeout = timeout
         self.enabled = enabled
         self.missing = tuple(missing)
+        self.broken = broken
         self.in_flight = 0
         self.abandoned: set[asyncio.Task[Any]] = set()  # held: a task nobody refers to may vanish
         self.last_error: Attempt | None = None
@@ -97,7 +100,7 @@ class Link:
         if not self.enabled:
             return SkipReason.DISABLED
         if self.provider is None:
-            return SkipReason.NOT_CONFIGURED
+            return SkipReason.BROKEN if self.broken else SkipReason.NOT_CONFIGURED
         return SkipReason.THROTTLED if self.throttled_for() else None
 
     def _circuit_reason(self) -> SkipReason:

@@ -31,6 +31,7 @@ class SkipReason(StrEnum):
     """Why a provider was not tried: the `reason` of a skipped attempt."""
 
     NOT_CONFIGURED = "not_configured"
+    BROKEN = "broken"
     DISABLED = "disabled"
     ISOLATED = "isolated"
     THROTTLED = "throttled"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.client
+import signal
 import socket
 import subprocess
 import sys
@@ -180,3 +181,29 @@ def test_the_ops_listener_serves_probes_and_nothing_else(tmp_path, start):
     assert b"otp_build_info" in sidecar.call("GET", "/metrics", headers=host).body
     assert sidecar.call("GET", "/health", headers=host).status == 404
     assert sidecar.send().status == 404
+
+
+def test_a_provider_that_cannot_be_opened_is_left_out_visibly_and_the_others_run(
+    start, vendor, tmp_path
+):
+    (tmp_path / "bad.pem").write_text("no certificate")
+    broken = (
+        f"smtp: {{host: mail.example.com, ca_file: '{tmp_path}/bad.pem', "
+        "username: u, password: canary-password, sender: codes@example.com}"
+    )
+    sidecar = start(config("email", broken, "console: {}"))
+    answer = sidecar.send("email")
+    assert answer.trail == [("smtp", "skipped"), ("console", "accepted")]
+    standing = sidecar.health("email", "smtp")
+    assert (standing["usable"], standing["skipped_because"]) == (False, "broken")
+    assert "ca_file" in standing["broken"]
+    assert sidecar.call("GET", "/health").json["chains"]["email"]["status"] == "degraded"
+    (told,) = sidecar.events("provider_broken")
+    assert (told["provider"], told["level"]) == ("smtp", "error")
+
+
+def test_sighup_does_not_stop_it(start):
+    sidecar = start(CONSOLE)
+    sidecar.process.send_signal(signal.SIGHUP)
+    wait_for(lambda: sidecar.events("reload_unsupported"), "the signal to be heard")
+    assert sidecar.send().status == 200
