@@ -9,7 +9,9 @@ WORKDIR /src
 COPY constraints.txt pyproject.toml README.md LICENSE ./
 COPY sidecar ./sidecar
 COPY plugins ./plugins
-# Our own wheels first, then what they need at the versions that constraints.txt pins.
+# Our own wheels first, then what they need at the versions that constraints.txt pins. PLUGINS is a
+# list of words, so it is not quoted.
+# hadolint ignore=SC2046
 RUN python -m venv /opt/otp-sidecar \
     && pip wheel --no-cache-dir --no-deps --wheel-dir /wheels . \
         $(for plugin in ${PLUGINS}; do echo "./plugins/${plugin}"; done) \

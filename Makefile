@@ -25,7 +25,7 @@ run: setup  ## serve on 127.0.0.1:8780 with providers.yaml
 
 test: setup  ## the checks, then the tests
 	$(MAKE) --no-print-directory check
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n auto
 
 check: setup  ## ruff and mypy --strict
 	$(BIN)/ruff check .

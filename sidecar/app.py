@@ -115,7 +115,7 @@ class Sidecar:
             self._clock,
             self._observers.delivery_ended,
         )
-        self._metrics.watch(self._dispatcher, lambda: self._world.room, self.links)
+        self._metrics.watch(self._dispatcher, self.links)
         pruning = asyncio.create_task(self._keep_pruning())
         self._stack.push_async_callback(_cancelled, pruning)
         self._stack.push_async_callback(self._close_providers)

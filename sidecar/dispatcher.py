@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import secrets
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 from sidecar.declined import (
     Draining,
@@ -57,6 +59,12 @@ class Routes:
     degrade: bool
 
 
+class _Running(NamedTuple):
+    body_hash: str
+    channel: str
+    task: asyncio.Task[Delivery]
+
+
 Told = Callable[[Delivery], None]
 
 
@@ -73,13 +81,17 @@ class Dispatcher:
         self._fingerprint = fingerprint
         self._clock = clock
         self._tell = tell
-        self._under_way: dict[str, tuple[str, asyncio.Task[Delivery]]] = {}
+        self._under_way: dict[str, _Running] = {}
         self._backlog = Backlog(log)
 
     @property
     def under_way(self) -> int:
         """How many sends have begun and not ended."""
         return len(self._under_way)
+
+    def under_way_by_channel(self) -> Counter[str]:
+        """The same for each channel."""
+        return Counter(running.channel for running in self._under_way.values())
 
     @property
     def unwritten(self) -> int:
@@ -98,7 +110,7 @@ class Dispatcher:
             return await self._join(running, body_hash, wait=wish.wait)
         chain = self._admit(wish)
         task = asyncio.create_task(self._run(wish, chain, body_hash, self.routes))
-        self._under_way[name] = (body_hash, task)
+        self._under_way[name] = _Running(body_hash, chain.channel, task)
         task.add_done_callback(lambda done: self._ended(name, done))
         return await asyncio.shield(task)
 
@@ -109,7 +121,7 @@ class Dispatcher:
     async def drain(self, seconds: float) -> bool:
         """Begin nothing more and wait for what is under way; False where some did not end."""
         self.draining = True
-        tasks = {task for _, task in self._under_way.values()}
+        tasks = self._tasks()
         if tasks:
             _, late = await asyncio.wait(tasks, timeout=seconds)
             return not late
@@ -117,7 +129,7 @@ class Dispatcher:
 
     async def stop(self) -> None:
         """Cancel what is still under way and try once more to write what is unwritten."""
-        tasks = [task for _, task in self._under_way.values()]
+        tasks = self._tasks()
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
@@ -159,16 +171,13 @@ class Dispatcher:
         self.replays += 1
         return replace(delivery, replayed=True)
 
-    async def _join(
-        self, running: tuple[str, asyncio.Task[Delivery]], body_hash: str, *, wait: bool
-    ) -> Delivery:
-        other_hash, task = running
-        if other_hash != body_hash:
+    async def _join(self, running: _Running, body_hash: str, *, wait: bool) -> Delivery:
+        if running.body_hash != body_hash:
             raise KeyReused("this idempotency key or id was used with another message")
         if not wait:
             raise InFlight("a send under this key is under way; `Prefer: wait` waits for it")
         self.replays += 1
-        return replace(await asyncio.shield(task), replayed=True)
+        return replace(await asyncio.shield(running.task), replayed=True)
 
     # Small things
 
@@ -223,6 +232,9 @@ class Dispatcher:
             retry_after=chain.retry_after() if status.surely_not_sent else None,
             logged=logged,
         )
+
+    def _tasks(self) -> list[asyncio.Task[Delivery]]:
+        return [running.task for running in self._under_way.values()]
 
     def _ended(self, name: str, task: asyncio.Task[Delivery]) -> None:
         del self._under_way[name]

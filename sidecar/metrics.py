@@ -12,12 +12,14 @@ from prometheus_client.registry import Collector
 
 from sidecar import __version__
 from sidecar.delivery.breaker import State
-from sidecar.delivery.link import Link, Room
-from sidecar.delivery.model import Delivery, Outcome
+from sidecar.delivery.link import Link
+from sidecar.delivery.model import Delivery, Outcome, SkipReason
 from sidecar.dispatcher import Dispatcher
 from sidecar.hookspecs import hookimpl
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+_ABSENT = frozenset({SkipReason.NOT_CONFIGURED, SkipReason.DISABLED})
+"""Skips that are no failover: nobody counts on a provider that was never there."""
 _BUCKETS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
 
 
@@ -68,9 +70,9 @@ class Metrics:
         build = Gauge("otp_build_info", "What is running.", ["version", "python"], registry=reg)
         build.labels(__version__, platform.python_version()).set(1)
 
-    def watch(self, dispatcher: Dispatcher, room: Callable[[], Room], links: Links) -> None:
+    def watch(self, dispatcher: Dispatcher, links: Links) -> None:
         """Compute the gauges from these when scraped."""
-        self.registry.register(_State(dispatcher, room, links))
+        self.registry.register(_State(dispatcher, links))
 
     def shed(self, reason: str) -> None:
         """Count a send that was declined before it began."""
@@ -92,8 +94,9 @@ class Metrics:
                 self._attempt_seconds.labels(channel, attempt.provider).observe(attempt.seconds)
             if attempt.outcome is Outcome.UNKNOWN:
                 self._unknown.labels(attempt.provider).inc()
-        for one, following in pairwise(delivery.attempts):
-            self._failovers.labels(channel, one.provider, following.provider, one.outcome).inc()
+        for one, following in pairwise(a for a in delivery.attempts if a.reason not in _ABSENT):
+            why = one.outcome if one.tried else one.reason
+            self._failovers.labels(channel, one.provider, following.provider, why).inc()
 
     @hookimpl
     def circuit_changed(self, provider: str, before: str, after: str) -> None:
@@ -105,9 +108,8 @@ Links = Callable[[], Iterable[Link]]
 
 
 class _State(Collector):
-    def __init__(self, dispatcher: Dispatcher, room: Callable[[], Room], links: Links) -> None:
+    def __init__(self, dispatcher: Dispatcher, links: Links) -> None:
         self._dispatcher = dispatcher
-        self._room = room
         self._links = links
 
     def collect(self) -> Iterator[Metric]:
@@ -124,11 +126,18 @@ class _State(Collector):
             zombies.add_metric([link.name], link.zombies)
         yield breakers
         yield zombies
-        yield _gauge("otp_inflight", "Attempts under way.", self._room().in_flight)
+        yield self._inflight()
         yield _gauge("otp_log_unwritten", "Ended sends the log lacks.", self._dispatcher.unwritten)
         replays = CounterMetricFamily("otp_idempotent_replays", "Answers given from the log.")
         replays.add_metric([], self._dispatcher.replays)
         yield replays
+
+    def _inflight(self) -> Metric:
+        family = GaugeMetricFamily("otp_inflight", "Sends under way.", labels=["channel"])
+        counts = self._dispatcher.under_way_by_channel()
+        for channel in self._dispatcher.routes.chains:
+            family.add_metric([channel], counts[channel])
+        return family
 
 
 def _gauge(name: str, text: str, value: float) -> Metric:
