@@ -202,7 +202,7 @@ class Dispatcher:
     def _claim_of(self, wish: Wish, body_hash: str) -> Claim:
         message = wish.message
         return Claim(
-            id=message.id or f"otp_{secrets.token_hex(12)}",
+            id=message.id or self._new_id(),
             channel=message.channel,
             purpose=message.purpose,
             recipient=mask(message.to),
@@ -212,6 +212,10 @@ class Dispatcher:
             key_hash=None if wish.key is None else self._fingerprint.of("key", wish.key),
             segments=count_segments(message.text).count if message.channel == "sms" else None,
         )
+
+    def _new_id(self) -> str:
+        # Milliseconds first: ids in the order of time append to the log's index.
+        return f"otp_{int(self._clock.time() * 1000):012x}{secrets.token_hex(6)}"
 
     def _delivery(
         self, claim: Claim, attempts: tuple[Attempt, ...], chain: Chain, *, logged: bool

@@ -42,6 +42,12 @@ class Claim:
     segments: int | None = None
 
 
+def is_same(claim: Claim, body_hash: str, key_hash: str | None) -> bool:
+    """Whether the delivery that was found, with these hashes, is the one that `claim` means."""
+    same_key = None in (claim.key_hash, key_hash) or claim.key_hash == key_hash
+    return same_key and claim.body_hash == body_hash
+
+
 @dataclass(frozen=True, slots=True)
 class Claimed:
     """The claim is on disk. `run` counts the runs under this id, from 1."""
@@ -95,8 +101,8 @@ class DeliveryLog(Protocol):
     async def finish(self, claimed: Claimed, delivery: Delivery) -> None:
         """Write every attempt and the terminal status, in one commit. It may be said again.
 
-        Of `delivery` these are written: attempts, status, `ended_at`, reason and `retry_after`; the
-        rest stays as it was claimed. Refused where the log has no such run.
+        Of `delivery` are written: attempts, status, `ended_at`, reason, `retry_after` and `logged`;
+        the rest stays as it was claimed. Refused where the log has no such run.
         """
 
     async def get(self, delivery_id: str) -> Delivery | None:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from sidecar.delivery.model import Attempt, Delivery, Status
-from sidecar.store import Claim, Claimed, Existing, LogUnavailable, Recovery
+from sidecar.store import Claim, Claimed, Existing, LogUnavailable, Recovery, is_same
 from sidecar.store.recovery import NOT_UNDER_WAY, closed, under_way
 
 
@@ -46,10 +46,12 @@ class MemoryLog:
         found = self._found(claim, keep_keys)
         if found is None:
             return self._begin(_Entry(claim, 1, _pending(claim)))
-        same_body = found.claim.body_hash == claim.body_hash and _same_key(found.claim, claim)
+        same_body = is_same(claim, found.claim.body_hash, found.claim.key_hash)
         if not same_body or not found.delivery.status.surely_not_sent:
             return Existing(found.delivery, same_body)
-        again = replace(claim, id=found.claim.id, key_hash=claim.key_hash or found.claim.key_hash)
+        remembered = found.claim.key_hash if found.claim.at > claim.at - keep_keys else None
+        again = replace(claim, id=found.claim.id, key_hash=claim.key_hash or remembered)
+        self._forget(found.claim.id)
         return self._begin(_Entry(again, found.run + 1, _pending(again)))
 
     async def sending(
@@ -70,6 +72,7 @@ class MemoryLog:
             attempts=delivery.attempts,
             reason=delivery.reason,
             retry_after=delivery.retry_after,
+            logged=delivery.logged,
         )
         self._end(entry, ended)
 
@@ -102,15 +105,13 @@ class MemoryLog:
 
     def _found(self, claim: Claim, keep_keys: float) -> _Entry | None:
         by_key = self._entries.get(self._by_key.get(claim.key_hash or "", ""))
-        if by_key is not None and by_key.delivery.started_at > claim.at - keep_keys:
+        if by_key is not None and by_key.claim.at > claim.at - keep_keys:
             return by_key
         return self._entries.get(claim.id)
 
     def _begin(self, entry: _Entry) -> Claimed:
         claim = entry.claim
-        self._entries.pop(claim.id, None)
         self._entries[claim.id] = entry
-        self._ended.pop(claim.id, None)
         if claim.key_hash is not None:
             self._by_key[claim.key_hash] = claim.id
         return Claimed(claim.id, entry.run)
@@ -146,7 +147,3 @@ def _pending(claim: Claim) -> Delivery:
         recipient_hash=claim.recipient_hash,
         segments=claim.segments,
     )
-
-
-def _same_key(found: Claim, claim: Claim) -> bool:
-    return None in (found.key_hash, claim.key_hash) or found.key_hash == claim.key_hash

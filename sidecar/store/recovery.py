@@ -13,7 +13,7 @@ from sidecar.delivery.policy import maybe_sent, status_of
 NOT_UNDER_WAY = "the log has no such delivery under way"
 CUT_OFF = "the sidecar stopped while this attempt was under way"
 MAYBE_SENT = "the sidecar stopped before this delivery had ended"
-NOT_SENT = "interrupted before a provider was called"
+NOT_SENT = "interrupted before a provider can have taken it"
 
 
 def under_way(provider: str, kind: str, at: float) -> Attempt:

@@ -29,7 +29,8 @@ _VERSION_1 = (
         started_at REAL NOT NULL,
         ended_at REAL,
         reason TEXT,
-        retry_after REAL
+        retry_after REAL,
+        logged INTEGER NOT NULL
     ) STRICT
     """,
     """

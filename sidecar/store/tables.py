@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from decimal import Decimal
 from typing import Any, NamedTuple
 
 from sidecar.delivery.model import Attempt, Delivery, Money, Outcome, Status
-from sidecar.store import Claim, Claimed, Existing, LogUnavailable, Recovery
+from sidecar.store import Claim, Claimed, Existing, LogUnavailable, Recovery, is_same
 from sidecar.store.recovery import NOT_UNDER_WAY, closed, under_way
 from sidecar.store.schema import Statements
 
@@ -33,6 +34,7 @@ class DeliveryRow(NamedTuple):
     ended_at: float | None
     reason: str | None
     retry_after: float | None
+    logged: int
 
 
 class AttemptRow(NamedTuple):
@@ -58,14 +60,14 @@ class AttemptRow(NamedTuple):
 # One statement for the common case: the key and the id are new.
 _CLAIM = """
     INSERT INTO deliveries
-    SELECT NULL, ?, 1, 'pending', ?, ?, ?, ?, ?, ?, ?, ?, NULL, NULL, NULL
+    SELECT NULL, ?, 1, 'pending', ?, ?, ?, ?, ?, ?, ?, ?, NULL, NULL, NULL, 1
     WHERE NOT EXISTS (SELECT 1 FROM deliveries WHERE key_hash = ? AND started_at > ?)
     ON CONFLICT (id) DO NOTHING
 """
 _CLAIM_AGAIN = """
     UPDATE deliveries SET run = run + 1, status = 'pending', channel = ?, purpose = ?,
-        recipient = ?, recipient_hash = ?, key_hash = ifnull(?, key_hash), body_hash = ?,
-        segments = ?, started_at = ?, ended_at = NULL, reason = NULL, retry_after = NULL
+        recipient = ?, recipient_hash = ?, key_hash = ?, body_hash = ?, segments = ?,
+        started_at = ?, ended_at = NULL, reason = NULL, retry_after = NULL, logged = 1
     WHERE number = ?
 """
 _BY_KEY = """
@@ -76,7 +78,7 @@ _BY_ID = "SELECT * FROM deliveries WHERE id = ?"
 _PENDING = "SELECT * FROM deliveries WHERE status = 'pending'"
 _NUMBER = "SELECT number FROM deliveries WHERE id = ? AND run = ? AND status = 'pending'"
 _END = """
-    UPDATE deliveries SET status = ?, ended_at = ?, reason = ?, retry_after = ?
+    UPDATE deliveries SET status = ?, ended_at = ?, reason = ?, retry_after = ?, logged = ?
     WHERE id = ? AND run = ? RETURNING number
 """
 _WITHDRAW = """
@@ -97,16 +99,16 @@ _OLD = """
 def claim(db: Statements, claim: Claim, keep_keys: float) -> Claimed | Existing:
     """See `DeliveryLog.claim`."""
     oldest = claim.at - keep_keys
-    facts = _facts(claim)
-    if db.execute(_CLAIM, (claim.id, *facts, claim.key_hash, oldest)).rowcount:
+    if db.execute(_CLAIM, (claim.id, *_facts(claim), claim.key_hash, oldest)).rowcount:
         return Claimed(claim.id, 1)
     row = db.execute(_BY_KEY, (claim.key_hash, oldest)).fetchone()
     found = DeliveryRow(*(row or db.execute(_BY_ID, (claim.id,)).fetchone()))
-    same_key = None in (found.key_hash, claim.key_hash) or found.key_hash == claim.key_hash
-    same_body = found.body_hash == claim.body_hash and same_key
+    same_body = is_same(claim, found.body_hash, found.key_hash)
     if not same_body or not Status(found.status).surely_not_sent:
         return Existing(_delivery(db, found)[0], same_body)
-    db.execute(_CLAIM_AGAIN, (*facts, found.number))
+    key_hash = found.key_hash if found.started_at > oldest else None
+    again = replace(claim, key_hash=claim.key_hash or key_hash)
+    db.execute(_CLAIM_AGAIN, (*_facts(again), found.number))
     return Claimed(found.id, found.run + 1)
 
 
@@ -125,7 +127,13 @@ def sending(db: Statements, claimed: Claimed, so_far: Sequence[Attempt], attempt
 
 def finish(db: Statements, claimed: Claimed, delivery: Delivery) -> None:
     """See `DeliveryLog.finish`."""
-    end = (delivery.status.value, delivery.ended_at, _text(delivery.reason), delivery.retry_after)
+    end = (
+        delivery.status.value,
+        delivery.ended_at,
+        _text(delivery.reason),
+        delivery.retry_after,
+        int(delivery.logged),
+    )
     found = db.execute(_END, (*end, claimed.id, claimed.run)).fetchall()
     rows = _attempt_rows(found, claimed.run, delivery.attempts)
     _write_attempts(db, rows)
@@ -188,6 +196,7 @@ def _delivery(db: Statements, row: DeliveryRow) -> tuple[Delivery, Attempt | Non
         row.segments,
         row.reason,
         row.retry_after,
+        bool(row.logged),
     )
     cut_off = (under_way(r.provider, r.kind, r.started_at) for r in rows if r.outcome == _SENDING)
     return delivery, next(cut_off, None)

@@ -95,8 +95,9 @@ class BothLogs(RuleBasedStateMachine):
         trail=trails,
         reason=words,
         retry_after=st.none() | seconds,
+        logged=st.booleans(),
     )
-    def finish(self, delivery_id, run, status, trail, reason, retry_after):
+    def finish(self, delivery_id, run, status, trail, reason, retry_after, logged):
         delivery = Delivery(
             delivery_id,
             "sms",
@@ -107,6 +108,7 @@ class BothLogs(RuleBasedStateMachine):
             trail,
             reason=reason,
             retry_after=retry_after,
+            logged=logged,
         )
         self.both(lambda log: log.finish(Claimed(delivery_id, run), delivery))
 

@@ -72,10 +72,23 @@ async def test_a_locked_log_refuses_in_time_and_takes_no_late_effect(hasty, clai
 async def test_an_operation_waits_for_the_lock_as_long_as_it_may(
     sqlite, claim_of, tmp_path, queued
 ):
+    claimed = await sqlite.claim(claim_of(), keep_keys=60.0)
+    waiting = threading.Event()
+
+    def trace(statement):
+        if statement == "BEGIN IMMEDIATE":
+            waiting.set()
+
+    await sqlite._writer.do(lambda db: db.connection.set_trace_callback(trace))
     with locked(tmp_path / "deliveries.db"):
-        tasks = await queued(*(sqlite.claim(claim_of(f"d-{n}"), keep_keys=60.0) for n in range(50)))
+        waiting.clear()
+        tasks = await queued(
+            sqlite.sending(claimed, (), "sns", "sns", 1.0),  # reads before it writes
+            *(sqlite.claim(claim_of(f"d-{n}", at=2.0), keep_keys=60.0) for n in range(2, 50)),
+        )
+        assert await asyncio.to_thread(waiting.wait, PATIENT)
         assert not any(task.done() for task in tasks)
-    assert await asyncio.gather(*tasks) == [Claimed(f"d-{n}", 1) for n in range(50)]
+    assert await asyncio.gather(*tasks) == [None, *(Claimed(f"d-{n}", 1) for n in range(2, 50))]
 
 
 async def test_a_full_disk_refuses_and_then_is_well_again(sqlite, send, claim_of):
