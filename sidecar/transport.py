@@ -129,7 +129,9 @@ class HttpTransport:
         body: bytes = b"",
         timeout: float,
     ) -> Reply:
-        """Send one request, once, within `timeout` seconds; any complete answer is a `Reply`.
+        """Send one request within `timeout` seconds; any complete answer is a `Reply`.
+
+        A POST goes out once; a GET goes out again where a kept connection turns out to be dead.
 
         Raises `Unavailable` or `Misconfigured` when the request surely did not leave, `LocalFault`
         when that was our own doing, and `Unknown` when it may have been taken.
