@@ -43,6 +43,9 @@ PRUNE_INTERVAL = 60.0
 PRUNE_STEP = 500
 """Deliveries removed in one step, so that a send never waits behind a long one."""
 READY_CACHE = 1.0
+"""Seconds that an answer of the log to a readiness probe is believed."""
+KEEP_ALIVE = 75.0
+"""Seconds an idle connection of a caller is kept."""
 INVITATION = """\
 Listening on {where} - try:
   curl -sS {where}/v1/send -H 'Content-Type: application/json' \\
@@ -150,7 +153,12 @@ class Sidecar:
         return Door(server.allowed_hosts, token)
 
     async def _serve(self, app: web.Application, where: TcpAddress | UnixAddress) -> socket.socket:
-        runner = web.AppRunner(app, access_log=None, shutdown_timeout=self.config.server.drain)
+        runner = web.AppRunner(
+            app,
+            access_log=None,
+            keepalive_timeout=KEEP_ALIVE,
+            shutdown_timeout=self.config.server.drain,
+        )
         await runner.setup()
         self._stack.push_async_callback(runner.cleanup)
         try:
