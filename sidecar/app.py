@@ -8,7 +8,7 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,7 @@ from sidecar import __version__, logs
 from sidecar.api.door import Door, TokenFile
 from sidecar.api.edge import Face
 from sidecar.api.routes import build_api, build_ops
-from sidecar.config import Config, TcpAddress, UnixAddress, load
+from sidecar.config import Config, TcpAddress, UnixAddress
 from sidecar.delivery.clock import Clock, SystemClock
 from sidecar.delivery.link import Link
 from sidecar.delivery.provider import Provider
@@ -44,6 +44,8 @@ PRUNE_STEP = 500
 """Deliveries removed in one step, so that a send never waits behind a long one."""
 READY_CACHE = 1.0
 """Seconds that an answer of the log to a readiness probe is believed."""
+LAST_ANSWERS = 1.0
+"""Seconds, after the drain, for answers that are being written."""
 KEEP_ALIVE = 75.0
 """Seconds an idle connection of a caller is kept."""
 INVITATION = """\
@@ -55,11 +57,6 @@ Listening on {where} - try:
 
 class StartError(Exception):
     """The process cannot start for a reason outside its configuration; one line for a person."""
-
-
-def load_config(path: Path, registry: Registry, environ: Mapping[str, str]) -> Config:
-    """Read the file as a start does. Raises `ConfigError`; nothing is opened."""
-    return load(path, environ=environ, provider_class=registry.provider_class)
 
 
 class Sidecar:
@@ -94,7 +91,8 @@ class Sidecar:
         server = self.config.server
         self._stopping = True
         await asyncio.sleep(server.drain_delay)
-        await self._dispatcher.drain(server.drain)
+        if not await self._dispatcher.drain(server.drain):
+            await self._dispatcher.stop()  # before the listeners: each caller gets its answer
         await self._stack.aclose()
 
     async def _open_log(self) -> None:
@@ -147,7 +145,9 @@ class Sidecar:
     def _door(self) -> Door:
         server = self.config.server
         try:
-            token = TokenFile(Path(server.token_file)) if server.token_file else None
+            token = (
+                TokenFile(Path(server.token_file), logs.redactor.add) if server.token_file else None
+            )
         except (OSError, ValueError) as error:
             raise StartError(f"cannot use server.token_file: {error}") from error
         return Door(server.allowed_hosts, token)
@@ -157,7 +157,7 @@ class Sidecar:
             app,
             access_log=None,
             keepalive_timeout=KEEP_ALIVE,
-            shutdown_timeout=self.config.server.drain,
+            shutdown_timeout=LAST_ANSWERS,
         )
         await runner.setup()
         self._stack.push_async_callback(runner.cleanup)
@@ -199,6 +199,7 @@ async def serve(sidecar: Sidecar, started: float) -> None:
     `started` is when the process began (monotonic), for the time to ready.
     """
     loop = asyncio.get_running_loop()
+    loop.set_exception_handler(logs.loop_trouble)
     first, second = asyncio.Event(), asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, lambda: second.set() if first.is_set() else first.set())
@@ -216,6 +217,17 @@ async def serve(sidecar: Sidecar, started: float) -> None:
     hurry.cancel()
     await stopping
     structlog.get_logger().info("stopped")
+    await _end_the_rest()
+
+
+async def _end_the_rest() -> None:
+    """End what is left; `asyncio.run` would wait for ever for a plugin that cannot be cancelled."""
+    rest = asyncio.all_tasks() - {asyncio.current_task()}
+    for task in rest:
+        task.cancel()
+    if rest and (await asyncio.wait(rest, timeout=LAST_ANSWERS))[1]:
+        sys.stdout.flush()
+        os._exit(0)
 
 
 def _cannot_reload() -> None:
@@ -249,7 +261,8 @@ def _announce(sidecar: Sidecar, seconds: float) -> None:
 def _make_log(config: Config) -> DeliveryLog:
     if config.log.path == ":memory:":
         return MemoryLog()
-    return SqliteLog(Path(config.log.path), durability=config.log.durability)
+    gaps = config.log.unavailable == "degrade"
+    return SqliteLog(Path(config.log.path), durability=config.log.durability, gaps=gaps)
 
 
 async def _open(link: Link) -> None:
@@ -258,18 +271,29 @@ async def _open(link: Link) -> None:
     try:
         async with asyncio.timeout(PROVIDER_OPEN):
             await link.provider.__aenter__()
-    except Exception as error:  # noqa: BLE001  # a guest that cannot open is left out, not the house
+    except asyncio.CancelledError:
+        raise
+    except BaseException as error:  # noqa: BLE001  # a guest that cannot open is left out
         link.provider, link.broken = None, why_broken(error)
 
 
 async def _close(link: Link) -> None:
-    provider: Provider[Any] | None = link.provider
-    if provider is None:
+    if link.provider is None:
         return
-    closing = asyncio.ensure_future(provider.__aexit__(None, None, None))
+    closing = asyncio.create_task(_leave(link.provider))
     done, _ = await asyncio.wait({closing}, timeout=PROVIDER_CLOSE)
-    if not done or closing.cancelled() or closing.exception() is not None:
+    if not done or closing.cancelled() or not closing.result():
         structlog.get_logger().warning("provider_close_failed", provider=link.name)
+
+
+async def _leave(provider: Provider[Any]) -> bool:
+    try:
+        await provider.__aexit__(None, None, None)
+    except asyncio.CancelledError:
+        raise
+    except BaseException:  # noqa: BLE001  # SystemExit in a task would end the event loop
+        return False
+    return True
 
 
 async def _why_not_writable(log: DeliveryLog) -> str | None:

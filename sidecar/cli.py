@@ -80,9 +80,7 @@ def run(started: float | None, config: Path) -> None:
     loaded, registry = _load(config)
     logs.redactor.add(loaded.secrets)
     logs.configure()
-    # What `.env` holds, the SDKs' own credential chains must see too; the environment wins.
-    for name, value in loaded.environ.items():
-        os.environ.setdefault(name, value)
+    _share(loaded.environ)
     try:
         sidecar = app.Sidecar(loaded, registry)
         asyncio.run(app.serve(sidecar, started or time.monotonic()))
@@ -107,8 +105,7 @@ def check(file: Path | None, config: Path, online: bool, as_json: bool) -> None:
         return
     from sidecar.accounts import check_accounts
 
-    for name, value in loaded.environ.items():
-        os.environ.setdefault(name, value)
+    _share(loaded.environ)
     reports = asyncio.run(check_accounts(loaded, CHECK_TIMEOUT))
     if as_json:
         click.echo(json.dumps(reports, indent=2))
@@ -248,6 +245,12 @@ def _load(path: Path) -> tuple[Any, Any]:
         return load(path, environ=os.environ, provider_class=registry.provider_class), registry
     except ConfigError as error:
         _fail(str(error), EX_CONFIG)
+
+
+def _share(environ: Mapping[str, str]) -> None:
+    """Let the SDKs' own credential chains see what `.env` holds; the environment wins."""
+    for name, value in environ.items():
+        os.environ.setdefault(name, value)
 
 
 def _call(

@@ -7,7 +7,7 @@ import secrets
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from sidecar.declined import (
     Draining,
@@ -27,6 +27,8 @@ from sidecar.journal import Backlog, Journal
 from sidecar.privacy import Fingerprint, mask
 from sidecar.store import Claim, Claimed, DeliveryLog, Existing, LogUnavailable
 
+LAST_MOMENT = 0.2
+"""Seconds past its deadline that an answer waits until its end is written."""
 UNWRITTEN_LIMIT = 10_000
 """Ended deliveries kept in memory while the log cannot be written; beyond, no send is begun."""
 
@@ -83,6 +85,7 @@ class Dispatcher:
         self._tell = tell
         self._under_way: dict[str, _Running] = {}
         self._backlog = Backlog(log)
+        self._loose: set[asyncio.Task[Any]] = set()  # held: a task nobody refers to may vanish
 
     @property
     def under_way(self) -> int:
@@ -107,7 +110,7 @@ class Dispatcher:
         name = self._name_of(wish)
         running = self._under_way.get(name)
         if running is not None:
-            return await self._join(running, body_hash, wait=wish.wait)
+            return await self._join(running, body_hash, wish)
         chain = self._admit(wish)
         task = asyncio.create_task(self._run(wish, chain, body_hash, self.routes))
         self._under_way[name] = _Running(body_hash, chain.channel, task)
@@ -128,39 +131,62 @@ class Dispatcher:
         return True
 
     async def stop(self) -> None:
-        """Cancel what is still under way and try once more to write what is unwritten."""
+        """Cut off what is still under way, and try once more to write what is unwritten.
+
+        What is cut off ends as `unknown` where a provider was being called; its caller is told.
+        """
         tasks = self._tasks()
         for task in tasks:
             task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await asyncio.gather(*tasks, *self._loose, return_exceptions=True)
         await self._backlog.close()
 
     # One send
 
     async def _run(self, wish: Wish, chain: Chain, body_hash: str, routes: Routes) -> Delivery:
         claim = self._claim_of(wish, body_hash)
-        claimed = await self._claim(claim, routes)
+        deadline = self._deadline(wish, routes)
+        claimed = await self._claim(claim, routes, deadline)
         if isinstance(claimed, Existing):
             return self._known(claimed)
         if claimed is not None:
             claim = replace(claim, id=claimed.id)
+            self._backlog.forget(claimed.id)
         message = replace(wish.message, id=claim.id)
-        deadline = wish.asked_at + min(wish.deadline or routes.deadline, routes.deadline)
         journal = Journal(self._log, claimed, self._clock, degrade=routes.degrade)
-        attempts = await chain.deliver(message, deadline, journal)
-        delivery = self._delivery(claim, attempts, chain, logged=journal.complete)
+        try:
+            attempts = await chain.deliver(message, deadline, journal)
+        except asyncio.CancelledError:  # the drain has ended; what is under way may be taken
+            attempts = journal.cut_off()
+        delivery = self._delivery(claim, attempts, chain, wish.asked_at, logged=journal.complete)
         if claimed is not None:
-            await self._backlog.finish(claimed, delivery)
+            writing = asyncio.create_task(self._backlog.finish(claimed, delivery))
+            await self._within(writing, deadline + LAST_MOMENT)
         self._tell(delivery)
         return delivery
 
-    async def _claim(self, claim: Claim, routes: Routes) -> Claimed | Existing | None:
+    async def _claim(
+        self, claim: Claim, routes: Routes, deadline: float
+    ) -> Claimed | Existing | None:
+        claiming = asyncio.create_task(self._log.claim(claim, keep_keys=routes.keep_keys))
         try:
-            return await self._log.claim(claim, keep_keys=routes.keep_keys)
-        except LogUnavailable as error:
-            if routes.degrade:
-                return None
-            raise LogRefuses("the delivery log cannot be written; nothing was sent") from error
+            if await self._within(claiming, deadline):
+                return claiming.result()
+        except LogUnavailable:
+            pass
+        claiming.cancel()  # the log takes back what it writes too late
+        if routes.degrade:
+            return None
+        raise LogRefuses("the delivery log cannot be written; nothing was sent")
+
+    async def _within(self, task: asyncio.Task[Any], until: float) -> bool:
+        """Whether `task` is done by `until` (monotonic); it goes on where it is not."""
+        self._loose.add(task)
+        task.add_done_callback(self._loose.discard)
+        return await self._clock.wait(task, until - self._clock.monotonic())
+
+    def _deadline(self, wish: Wish, routes: Routes) -> float:
+        return wish.asked_at + min(wish.deadline or routes.deadline, routes.deadline)
 
     def _known(self, existing: Existing) -> Delivery:
         if not existing.same_body:
@@ -171,13 +197,15 @@ class Dispatcher:
         self.replays += 1
         return replace(delivery, replayed=True)
 
-    async def _join(self, running: _Running, body_hash: str, *, wait: bool) -> Delivery:
+    async def _join(self, running: _Running, body_hash: str, wish: Wish) -> Delivery:
         if running.body_hash != body_hash:
             raise KeyReused("this idempotency key or id was used with another message")
-        if not wait:
+        if not wish.wait:
             raise InFlight("a send under this key is under way; `Prefer: wait` waits for it")
+        if not await self._within(running.task, self._deadline(wish, self.routes)):
+            raise InFlight("the send under this key did not end within your deadline")
         self.replays += 1
-        return replace(await asyncio.shield(running.task), replayed=True)
+        return replace(running.task.result(), replayed=True)
 
     # Small things
 
@@ -218,7 +246,13 @@ class Dispatcher:
         return f"otp_{int(self._clock.time() * 1000):012x}{secrets.token_hex(6)}"
 
     def _delivery(
-        self, claim: Claim, attempts: tuple[Attempt, ...], chain: Chain, *, logged: bool
+        self,
+        claim: Claim,
+        attempts: tuple[Attempt, ...],
+        chain: Chain,
+        asked_at: float,
+        *,
+        logged: bool,
     ) -> Delivery:
         status = status_of(attempts)
         return Delivery(
@@ -227,7 +261,8 @@ class Dispatcher:
             purpose=claim.purpose,
             status=status,
             started_at=claim.at,
-            ended_at=self._clock.time(),
+            # By the monotonic clock: a step of the wall clock must not make it last an hour.
+            ended_at=claim.at + max(0.0, self._clock.monotonic() - asked_at),
             attempts=attempts,
             recipient=claim.recipient,
             recipient_hash=claim.recipient_hash,

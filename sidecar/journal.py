@@ -8,7 +8,8 @@ from collections.abc import Sequence
 from sidecar.delivery.clock import Clock
 from sidecar.delivery.link import Link
 from sidecar.delivery.model import Attempt, Delivery
-from sidecar.store import Claimed, DeliveryLog, LogUnavailable
+from sidecar.store import Claimed, DeliveryLog, LogUnavailable, NotUnderWay
+from sidecar.store.recovery import under_way
 
 RETRY_INTERVAL = 1.0
 """Seconds between two tries to write what the log did not take."""
@@ -25,15 +26,26 @@ class Journal:
         self._claimed = claimed
         self._clock = clock
         self._degrade = degrade
+        self._seen: tuple[Attempt, ...] = ()
+
+    def cut_off(self) -> tuple[Attempt, ...]:
+        """The attempts so far, the one under way as `unknown`: for a delivery that is cut off."""
+        return self._seen
 
     async def sending(self, link: Link, so_far: Sequence[Attempt]) -> bool:
+        at = self._clock.time()
+        taken = await self._write(link, so_far, at)
+        if taken:
+            self._seen = (*so_far, under_way(link.name, link.kind, at))
+        return taken
+
+    async def _write(self, link: Link, so_far: Sequence[Attempt], at: float) -> bool:
         if self._claimed is None:
             return self._degrade
         try:
-            at = self._clock.time()
             await self._log.sending(self._claimed, so_far, link.name, link.kind, at)
         except LogUnavailable:
-            self.complete = False
+            self.complete = not self._degrade
             return self._degrade
         return True
 
@@ -56,15 +68,17 @@ class Backlog:
 
     async def finish(self, claimed: Claimed, delivery: Delivery) -> None:
         """Write the end of a delivery, now or as soon as the log takes it."""
-        try:
-            await self._log.finish(claimed, delivery)
-        except LogUnavailable:
+        if not await self._taken(claimed, delivery):
             self._waiting[claimed.id] = (claimed, delivery)
             if self._writer is None or self._writer.done():
                 self._writer = asyncio.create_task(self._keep_writing())
 
+    def forget(self, delivery_id: str) -> None:
+        """The delivery runs again: how its last run ended is no longer of use."""
+        self._waiting.pop(delivery_id, None)
+
     async def close(self) -> None:
-        """Try once more; what the log still refuses, the next start closes as unknown."""
+        """Try once more; what the log still refuses, the next start closes."""
         if self._writer is not None:
             self._writer.cancel()
         await self._write()
@@ -75,9 +89,16 @@ class Backlog:
             await self._write()
 
     async def _write(self) -> None:
-        for delivery_id, (claimed, delivery) in list(self._waiting.items()):
-            try:
-                await self._log.finish(claimed, delivery)
-            except LogUnavailable:
-                return
-            self._waiting.pop(delivery_id, None)
+        for delivery_id, entry in list(self._waiting.items()):
+            if await self._taken(*entry) and self._waiting.get(delivery_id) is entry:
+                del self._waiting[delivery_id]
+
+    async def _taken(self, claimed: Claimed, delivery: Delivery) -> bool:
+        """Write the end; true too where the log wants no end any more."""
+        try:
+            await self._log.finish(claimed, delivery)
+        except NotUnderWay:  # written after all, although we were told that it failed
+            return True
+        except Exception:  # noqa: BLE001  # whatever the log's fault is, the answer is given
+            return False
+        return True

@@ -83,5 +83,5 @@ def _clear_stale(path: Path) -> None:
 
 def _why(where: str, error: OSError) -> str:
     if error.errno == errno.EADDRINUSE:
-        return f"cannot listen on {where}: another process does; change server.listen, or stop it"
+        return f"cannot listen on {where}: another process does; stop it, or choose another"
     return f"cannot listen on {where}: {error.strerror}"

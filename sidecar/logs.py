@@ -7,9 +7,11 @@ an exception's text may hold a number or a code.
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import re
 import sys
+import threading
 from collections.abc import Iterable, MutableMapping
 from typing import Any, TextIO
 
@@ -59,9 +61,18 @@ class Redactor:
 
     def __call__(self, _logger: object, _method: str, event: Event) -> Event:
         for key, value in event.items():
-            if isinstance(value, str):
-                event[key] = self.clean(value)
+            event[key] = self._cleaned(value)
         return event
+
+    def _cleaned(self, value: Any) -> Any:
+        match value:
+            case str():
+                return self.clean(value)
+            case dict():
+                return {key: self._cleaned(inner) for key, inner in value.items()}
+            case list() | tuple():
+                return [self._cleaned(inner) for inner in value]
+        return value
 
 
 redactor = Redactor()
@@ -89,12 +100,18 @@ def configure(*, human: bool | None = None, stream: TextIO | None = None) -> Non
         cache_logger_on_first_use=False,
     )
     logging.basicConfig(handlers=[_Bridge()], level=logging.WARNING, force=True)
+    threading.excepthook = _thread_trouble
+    sys.unraisablehook = _unraisable
     for name in _TALKATIVE:  # at DEBUG and INFO these print bodies, headers and keys
         logging.getLogger(name).setLevel(logging.WARNING)
 
 
 class _Bridge(logging.Handler):
-    """Other libraries' records, without their arguments."""
+    """Other libraries' records: where they were written, and their template without arguments.
+
+    A record without arguments may have been put together before, by an f-string or by asyncio, and
+    is then no template: of such a one only the place is told.
+    """
 
     def emit(self, record: logging.LogRecord) -> None:
         kind = record.exc_info[0] if record.exc_info else None
@@ -102,9 +119,30 @@ class _Bridge(logging.Handler):
             record.levelno,
             "library",
             logger=record.name,
-            message=str(record.msg),
+            where=f"{record.module}:{record.lineno}",
+            **({"message": str(record.msg)} if record.args else {}),
             **({"error": kind.__name__} if kind else {}),
         )
+
+
+def loop_trouble(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    """The event loop's own complaints, such as a task whose exception nobody retrieved.
+
+    asyncio's handler prints the exception, whose text may hold a number or a code.
+    """
+    del loop
+    error = context.get("exception")
+    structlog.get_logger().error(
+        "loop", message=context.get("message"), error=type(error).__name__ if error else None
+    )
+
+
+def _thread_trouble(args: threading.ExceptHookArgs) -> None:
+    structlog.get_logger().error("thread", error=args.exc_type.__name__)
+
+
+def _unraisable(args: sys.UnraisableHookArgs) -> None:
+    structlog.get_logger().error("unraisable", error=args.exc_type.__name__)
 
 
 class CanonicalLine:

@@ -36,7 +36,7 @@ class Observers:
         for one in getattr(self._hook, hook).get_hookimpls():
             try:
                 one.function(*(facts[name] for name in one.argnames))
-            except Exception as error:  # noqa: BLE001  # whatever a guest raises stays with it
+            except BaseException as error:  # noqa: BLE001  # a guest's SystemExit is not ours
                 structlog.get_logger().error(
                     "observer_failed",
                     plugin=one.plugin_name,

@@ -48,9 +48,10 @@ class Registry:
     def _load(self, kind: str) -> type[Provider[Any]]:
         entry = self._entry_point(kind)
         try:
-            self._manager.load_setuptools_entrypoints(hookspecs.PROJECT, name=kind)
-            plugin = self._manager.get_plugin(kind)
-            classes = plugin.register_providers() if plugin is not None else ()
+            plugin = entry.load()
+            if not self._manager.is_registered(plugin):  # one module may serve several kinds
+                self._manager.register(plugin)
+            classes = plugin.register_providers()
         except (Exception, SystemExit) as error:
             raise ConfigError(
                 f"the plugin for kind `{kind}` ({_distribution(entry)}) cannot be loaded: "

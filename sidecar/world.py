@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any
 
+import structlog
+
 from sidecar.config import Config, ProviderSection
 from sidecar.delivery.breaker import Breaker, BreakerSettings
 from sidecar.delivery.chain import Chain
@@ -78,7 +80,12 @@ def _link(section: ProviderSection, clock: Clock) -> Link:
         enabled=section.enabled,
         missing=section.missing,
         broken=fault,
+        told_late=_told_late,
     )
+
+
+def _told_late(name: str, how: str) -> None:
+    structlog.get_logger().warning("late_result", provider=name, outcome=how)
 
 
 def why_broken(error: BaseException) -> str:
@@ -93,7 +100,7 @@ def _provider(section: ProviderSection) -> tuple[Provider[Any] | None, str | Non
         return section.cls(section.name, section.settings), None
     except ConfigError:
         raise
-    except Exception as error:  # noqa: BLE001  # a guest that cannot start is left out, visibly
+    except BaseException as error:  # noqa: BLE001  # SystemExit too: it is left out, visibly
         return None, why_broken(error)
 
 

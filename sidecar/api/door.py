@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hmac
 import time
-from collections.abc import Collection
+from collections.abc import Callable, Collection, Iterable
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -27,11 +27,13 @@ TOKEN_RECHECK = 1.0
 class TokenFile:
     """The tokens that open the door: one a line, two at most, so that they can be rotated.
 
-    Re-read when the file changes; while it cannot be read, the tokens known last stay valid.
+    Re-read as the file changes; while it cannot be read, the tokens known last stay valid.
+    `learned` hears every token that was read, to keep it out of the log.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, learned: Callable[[Iterable[str]], None]) -> None:
         self._path = path
+        self._learned = learned
         self._tokens = self._read()
         self._looked_at = time.monotonic()
 
@@ -54,6 +56,7 @@ class TokenFile:
         tokens = self._path.read_bytes().split()
         if not 1 <= len(tokens) <= 2:
             raise ValueError("a token file holds one token a line, two at most")
+        self._learned(token.decode("utf-8", "replace") for token in tokens)
         return tokens
 
 
@@ -80,7 +83,7 @@ class Door:
             raise Problem(400, "bad_host", "exactly one Host header is needed")
         named = [hosts[0]]
         if "://" in request.raw_path.partition("?")[0]:  # absolute-form, RFC 9112 section 3.2.2
-            named.append(urlsplit(request.raw_path).netloc)
+            named.append(_authority(request.raw_path))
         if not all(self._is_ours(host.lower()) for host in named):
             raise Problem(
                 421,
@@ -95,16 +98,21 @@ class Door:
             name, port = host, ""
         if host in self._allowed_hosts or name in self._allowed_hosts:
             return True
-        ours = not port or (port.isascii() and port.isdigit() and int(port) in self.ports)
-        return name in _LOCAL_NAMES and ours
+        return name in _LOCAL_NAMES and (not port or port in map(str, self.ports))
 
     def _check_origin(self, request: web.BaseRequest) -> None:
         site = request.headers.get("Sec-Fetch-Site", "none")
         if site not in ("same-origin", "none"):
             raise Problem(403, "browser_borne", "a web page of another site sent this request")
         origin = request.headers.get(hdrs.ORIGIN)
-        if origin is not None and not self._is_ours(urlsplit(origin).netloc.lower()):
+        if origin is not None and not self._is_ours_in_full(_authority(origin).lower()):
             raise Problem(403, "browser_borne", "a web page of another site sent this request")
+
+    def _is_ours_in_full(self, authority: str) -> bool:
+        # In an origin no port means 80 or 443, which is another server.
+        return self._is_ours(authority) and (
+            authority in self._allowed_hosts or authority.rpartition(":")[2].isdigit()
+        )
 
     def _check_content(self, request: web.BaseRequest) -> None:
         if request.method in _SAFE_METHODS:
@@ -129,3 +137,10 @@ class Door:
                 "send the header Authorization: Bearer with a token of server.token_file",
                 headers={hdrs.WWW_AUTHENTICATE: "Bearer"},
             )
+
+
+def _authority(url: str) -> str:
+    try:
+        return urlsplit(url).netloc
+    except ValueError:  # as for `http://[`
+        return ""

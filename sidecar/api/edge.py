@@ -61,7 +61,7 @@ async def answer_expect(request: web.Request) -> web.StreamResponse | None:
     """Answer `Expect: 100-continue` only to a request that may come in."""
     try:
         request.app[FACE].door.check(request)
-    except Problem as problem:
+    except Problem as problem:  # aiohttp calls this outside of `edge`
         return problem.response()
     if request.headers.get(hdrs.EXPECT, "").lower() != "100-continue":
         return problem_response(417, "bad_header", "the only Expect there is, is 100-continue")

@@ -84,6 +84,8 @@ async def _body(request: web.Request) -> bytes:
             return await request.read()
     except TimeoutError as error:
         raise Problem(408, "slow_body", "the body did not arrive within 5 s") from error
+    except (ConnectionError, web.RequestPayloadError) as error:
+        raise Problem(400, "cut_off", "the body ended before its length") from error
 
 
 def _wish(request: web.Request, send: SendRequest, asked_at: float) -> Wish:
@@ -137,7 +139,8 @@ def _answer(delivery: Delivery) -> web.Response:
     if delivery.status not in _ENDS:
         return json_response(document, 202 if delivery.status is Status.UNKNOWN else 200, headers)
     status, code, detail = _ENDS[delivery.status]
-    if any(a.reason == SkipReason.LOG_UNAVAILABLE for a in delivery.attempts):
+    skips = {a.reason for a in delivery.attempts}
+    if delivery.status is Status.UNAVAILABLE and SkipReason.LOG_UNAVAILABLE in skips:
         code, detail = "log_unavailable", "the delivery log cannot be written; it was not sent"
     # In a problem `status` is the HTTP status (RFC 9457 section 3.1.2), so ours is `outcome` there.
     document["outcome"] = document.pop("status")

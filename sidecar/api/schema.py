@@ -16,6 +16,7 @@ from sidecar.delivery.model import Attempt, Delivery, Message, Money
 from sidecar.delivery.policy import duplicate_possible
 
 TEXT_LIMIT = 8_192
+DEPTH_LIMIT = 32
 SMS_LIMIT = 1_600
 """Characters of an SMS: the most that Twilio and SNS take, ten joined parts."""
 _E164 = re.compile(r"\+[1-9][0-9]{6,14}")
@@ -132,12 +133,21 @@ def parse_send(body: bytes) -> SendRequest:
         raise Problem(400, "not_json", "the body is not valid JSON (RFC 8259, UTF-8)") from error
     if not isinstance(document, dict):
         raise Problem(422, "invalid", "the body must be a JSON object")
+    if _is_deeper(document, DEPTH_LIMIT):
+        raise Problem(422, "invalid", f"the body is nested deeper than {DEPTH_LIMIT} levels")
     try:
         return SendRequest.model_validate(document)
     except ValidationError as error:
         faults = [_fault(one) for one in error.errors(include_url=False, include_input=False)]
         detail = "; ".join(f"{f['pointer'] or 'the message'}: {f['detail']}" for f in faults[:3])
         raise Problem(422, "invalid", detail[:500], pointers=faults[:20]) from error
+
+
+def _is_deeper(value: Any, levels: int) -> bool:
+    if not isinstance(value, dict | list):
+        return False
+    inner = value.values() if isinstance(value, dict) else value
+    return levels == 0 or any(_is_deeper(one, levels - 1) for one in inner)
 
 
 def _fault(error: Any) -> dict[str, str]:

@@ -77,12 +77,13 @@ async def _bounded(link: Link, message: Message, timeout: float) -> Result:
             return _result_of(call)
         call.cancel()
         await link.clock.wait(call, FAREWELL)
+        if _was_accepted(call):  # in the last moment, and without need for a second text
+            return _result_of(call)
         return Result(Outcome.UNKNOWN, f"no answer within {timeout:.1f} s")
     finally:
         if not call.done():
             call.cancel()
-            link.abandoned.add(call)
-            call.add_done_callback(link.abandoned.discard)
+            link.abandon(call)
 
 
 async def _call(provider: Provider[Any], message: Message, timeout: float) -> Result:
@@ -104,9 +105,13 @@ def _receipt_or_crash(answer: object) -> Result:
         return Result(
             Outcome.CRASHED, f"the plugin returned {type(answer).__name__}, not a Receipt"
         )
-    message_id: object = answer.message_id  # a plugin need not be typed
+    # A plugin need not be typed.
+    message_id: object = answer.message_id
+    simulated: object = answer.simulated
     if not isinstance(message_id, str) or not _is_usable(message_id):
         return Result(Outcome.CRASHED, "the plugin returned a Receipt without a usable message id")
+    if not isinstance(simulated, bool):
+        return Result(Outcome.CRASHED, "the plugin returned a Receipt whose `simulated` is no bool")
     return Result(Outcome.ACCEPTED, receipt=answer)
 
 
@@ -125,6 +130,13 @@ def _result_of_error(error: DeliveryError) -> Result:
         retry_after=error.retry_after if isinstance(error, Throttled) else None,
         final=isinstance(error, Rejected) and error.final,
     )
+
+
+def _was_accepted(call: asyncio.Task[Result]) -> bool:
+    # A receipt alone is believed: what a plugin raises when it is cancelled tells of us, not of it.
+    if not call.done() or call.cancelled() or call.exception() is not None:
+        return False
+    return call.result().outcome is Outcome.ACCEPTED
 
 
 def _result_of(call: asyncio.Task[Result]) -> Result:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,7 +23,8 @@ class Link:
 
     `provider` is None where the environment lacks what `missing` names, or where it could not be
     started, for the reason in `broken`: such a link stays visible and is skipped. `timeout` bounds
-    one attempt, in seconds.
+    one attempt, in seconds. `told_late(name, outcome)` hears of a call that ended after its
+    attempt was over.
     """
 
     def __init__(
@@ -38,6 +39,7 @@ class Link:
         enabled: bool = True,
         missing: Sequence[str] = (),
         broken: str | None = None,
+        told_late: Callable[[str, str], None] = lambda *_: None,
     ) -> None:
         self.name = name
         self.kind = kind
@@ -48,6 +50,7 @@ class Link:
         self.enabled = enabled
         self.missing = tuple(missing)
         self.broken = broken
+        self._told_late = told_late
         self.in_flight = 0
         self.abandoned: set[asyncio.Task[Any]] = set()  # held: a task nobody refers to may vanish
         self.last_error: Attempt | None = None
@@ -58,6 +61,16 @@ class Link:
     def zombies(self) -> int:
         """Calls that outlived their cancellation and are still running."""
         return len(self.abandoned)
+
+    def abandon(self, call: asyncio.Task[Any]) -> None:
+        """Let a call run on that outlived its cancellation; how it ends is told, and no more."""
+        self.abandoned.add(call)
+        call.add_done_callback(self._bury)
+
+    def _bury(self, call: asyncio.Task[Any]) -> None:
+        self.abandoned.discard(call)
+        ended = not call.cancelled() and call.exception() is None
+        self._told_late(self.name, str(call.result().outcome) if ended else "cancelled")
 
     def ask(self) -> Permit | SkipReason:
         """Leave for one call, to be given back through the breaker, or why there is none."""

@@ -18,6 +18,13 @@ class LogUnavailable(Exception):
     """The log could not be read or written in time; nothing of the operation took effect."""
 
 
+class NotUnderWay(LogUnavailable):
+    """The log has no such run under way: it was ended, withdrawn, or run again meanwhile."""
+
+    def __init__(self) -> None:
+        super().__init__("the log has no such delivery under way")
+
+
 class LogError(Exception):
     """The log cannot be opened at all; the text says why, in one line for a person."""
 

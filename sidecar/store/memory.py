@@ -7,8 +7,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from sidecar.delivery.model import Attempt, Delivery, Status
-from sidecar.store import Claim, Claimed, Existing, LogUnavailable, Recovery, is_same
-from sidecar.store.recovery import NOT_UNDER_WAY, closed, under_way
+from sidecar.store import Claim, Claimed, Existing, LogUnavailable, NotUnderWay, Recovery, is_same
+from sidecar.store.recovery import closed, under_way
 
 
 @dataclass(slots=True)
@@ -59,7 +59,7 @@ class MemoryLog:
     ) -> None:
         entry = self._run_of(claimed)
         if entry.delivery.status is not Status.PENDING:
-            raise LogUnavailable(NOT_UNDER_WAY)
+            raise NotUnderWay
         entry.delivery = replace(entry.delivery, attempts=tuple(so_far))
         entry.under_way = under_way(provider, kind, at)
 
@@ -120,7 +120,7 @@ class MemoryLog:
         self._must_be_open()
         entry = self._entries.get(claimed.id)
         if entry is None or entry.run != claimed.run:
-            raise LogUnavailable(NOT_UNDER_WAY)
+            raise NotUnderWay
         return entry
 
     def _end(self, entry: _Entry, delivery: Delivery) -> None:

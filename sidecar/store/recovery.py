@@ -10,7 +10,6 @@ from dataclasses import replace
 from sidecar.delivery.model import Attempt, Delivery, Outcome, Status
 from sidecar.delivery.policy import maybe_sent, status_of
 
-NOT_UNDER_WAY = "the log has no such delivery under way"
 CUT_OFF = "the sidecar stopped while this attempt was under way"
 MAYBE_SENT = "the sidecar stopped before this delivery had ended"
 NOT_SENT = "interrupted before a provider can have taken it"
@@ -24,14 +23,19 @@ def under_way(provider: str, kind: str, at: float) -> Attempt:
     return Attempt(provider, kind, Outcome.UNKNOWN, at, reason=CUT_OFF)
 
 
-def closed(delivery: Delivery, cut_off: Attempt | None, at: float) -> Delivery:
+def closed(
+    delivery: Delivery, cut_off: Attempt | None, at: float, *, gaps: bool = False
+) -> Delivery:
     """The pending `delivery` with its terminal status; `cut_off` is the attempt under way, if any.
 
     `at` is Unix time in seconds. What surely was not sent has `failed`, so that it may run again.
+    `gaps` says that attempts may lack their row, so that nothing surely was not sent.
     """
     attempts = delivery.attempts + ((cut_off,) if cut_off else ())
-    if not maybe_sent(attempts):
-        status, reason = Status.FAILED, NOT_SENT
-    else:
+    if maybe_sent(attempts):
         status, reason = status_of(attempts), MAYBE_SENT
+    elif gaps:
+        status, reason = Status.UNKNOWN, MAYBE_SENT
+    else:
+        status, reason = Status.FAILED, NOT_SENT
     return replace(delivery, status=status, attempts=attempts, ended_at=at, reason=reason)

@@ -51,6 +51,8 @@ class SqliteLog:
 
     `timeout` bounds each operation, in seconds; one that the disk holds up in the middle of its
     commit is waited for 2 s more, because it may yet succeed. `now` returns Unix time in seconds.
+    `gaps` says that sends may have been made without their rows (`unavailable: degrade`), so that
+    recovery calls nothing surely not sent.
     """
 
     def __init__(
@@ -60,11 +62,13 @@ class SqliteLog:
         durability: Durability = "normal",
         timeout: float = 0.25,
         now: Callable[[], float] = time.time,
+        gaps: bool = False,
     ) -> None:
         self._path = Path(path)
         self._durability = durability
         self._timeout = timeout
         self._now = now
+        self._gaps = gaps
         self._writer: Writer[_Database] = Writer(timeout)
 
     @property
@@ -108,7 +112,7 @@ class SqliteLog:
         try:
             database = _open(Path(os.path.realpath(self._path)), self._durability)
             try:
-                return database, database.recover(self._now(), self._timeout)
+                return database, database.recover(self._now(), self._timeout, gaps=self._gaps)
             except BaseException:
                 database.close()
                 raise
@@ -148,12 +152,12 @@ class _Database:
         self._durability = durability
         self._identity = path.stat()
 
-    def recover(self, at: float, timeout: float) -> Recovery:
+    def recover(self, at: float, timeout: float, *, gaps: bool) -> Recovery:
         """Settle, migrate and close what a crash left open; `timeout` is for what comes after."""
         self._settle()
         self.begin()
         migrate(self.connection)
-        found = tables.recover(self.connection, at)
+        found = tables.recover(self.connection, at, gaps=gaps)
         self.commit()
         # Shorter than an operation's time, so that its caller can be told of the lock.
         self.connection.execute(f"PRAGMA busy_timeout = {round(timeout * 1000 / 5)}")

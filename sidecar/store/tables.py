@@ -8,8 +8,8 @@ from decimal import Decimal
 from typing import Any, NamedTuple
 
 from sidecar.delivery.model import Attempt, Delivery, Money, Outcome, Status
-from sidecar.store import Claim, Claimed, Existing, LogUnavailable, Recovery, is_same
-from sidecar.store.recovery import NOT_UNDER_WAY, closed, under_way
+from sidecar.store import Claim, Claimed, Existing, NotUnderWay, Recovery, is_same
+from sidecar.store.recovery import closed, under_way
 from sidecar.store.schema import Statements
 
 _SENDING = "sending"
@@ -154,13 +154,13 @@ def prune(db: Statements, before: float, limit: int) -> int:
     return len(old)
 
 
-def recover(db: Statements, at: float) -> Recovery:
-    """Close everything that a crash left open; `at` is Unix time in seconds."""
+def recover(db: Statements, at: float, *, gaps: bool) -> Recovery:
+    """Close everything that a crash left open; `at` and `gaps`: see `recovery.closed`."""
     attempts = 0
     pending = [DeliveryRow(*row) for row in db.execute(_PENDING).fetchall()]
     for row in pending:
         delivery, cut_off = _delivery(db, row)
-        finish(db, Claimed(row.id, row.run), closed(delivery, cut_off, at))
+        finish(db, Claimed(row.id, row.run), closed(delivery, cut_off, at, gaps=gaps))
         attempts += cut_off is not None
     return Recovery(attempts, len(pending))
 
@@ -227,7 +227,7 @@ def _write_attempts(db: Statements, rows: Sequence[AttemptRow]) -> None:
 def _attempt_rows(found: list[Any], run: int, attempts: Sequence[Attempt]) -> list[AttemptRow]:
     """Rows for the delivery whose number was found. Raises LogUnavailable where none was."""
     if not found:
-        raise LogUnavailable(NOT_UNDER_WAY)
+        raise NotUnderWay
     return [_attempt_row(found[0][0], run, seq, a) for seq, a in enumerate(attempts)]
 
 
