@@ -3,11 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import os
-import signal
 import socket
-import sys
-import time
 from collections.abc import Iterable
 from contextlib import AsyncExitStack
 from pathlib import Path
@@ -16,7 +12,7 @@ from typing import Any
 import structlog
 from aiohttp import web
 
-from sidecar import __version__, logs
+from sidecar import logs
 from sidecar.api.door import Door, TokenFile
 from sidecar.api.edge import Face
 from sidecar.api.routes import build_api, build_ops
@@ -48,11 +44,6 @@ LAST_ANSWERS = 1.0
 """Seconds, after the drain, for answers that are being written."""
 KEEP_ALIVE = 75.0
 """Seconds an idle connection of a caller is kept."""
-INVITATION = """\
-Listening on {where} - try:
-  curl -sS {where}/v1/send -H 'Content-Type: application/json' \\
-    -d '{{"channel": "sms", "to": "+14155550123", "text": "Your code is 482913"}}'
-"""
 
 
 class StartError(Exception):
@@ -191,71 +182,6 @@ class Sidecar:
 
     async def _close_providers(self) -> None:
         await asyncio.gather(*(_close(link) for link in self.links()))
-
-
-async def serve(sidecar: Sidecar, started: float) -> None:
-    """Run until SIGTERM or SIGINT; a second signal ends it at once.
-
-    `started` is when the process began (monotonic), for the time to ready.
-    """
-    loop = asyncio.get_running_loop()
-    loop.set_exception_handler(logs.loop_trouble)
-    first, second = asyncio.Event(), asyncio.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, lambda: second.set() if first.is_set() else first.set())
-    # Its default would end the process: a log rotator's or a supervisor's HUP must not stop logins.
-    loop.add_signal_handler(signal.SIGHUP, _cannot_reload)
-    await sidecar.start()
-    _announce(sidecar, time.monotonic() - started)
-    await first.wait()
-    structlog.get_logger().info("stopping")
-    stopping = asyncio.create_task(sidecar.stop())
-    hurry = asyncio.create_task(second.wait())
-    await asyncio.wait({stopping, hurry}, return_when=asyncio.FIRST_COMPLETED)
-    if not stopping.done():
-        os._exit(0)  # asked twice: the log is written ahead, the next start closes what is open
-    hurry.cancel()
-    await stopping
-    structlog.get_logger().info("stopped")
-    await _end_the_rest()
-
-
-async def _end_the_rest() -> None:
-    """End what is left; `asyncio.run` would wait for ever for a plugin that cannot be cancelled."""
-    rest = asyncio.all_tasks() - {asyncio.current_task()}
-    for task in rest:
-        task.cancel()
-    if rest and (await asyncio.wait(rest, timeout=LAST_ANSWERS))[1]:
-        sys.stdout.flush()
-        os._exit(0)
-
-
-def _cannot_reload() -> None:
-    structlog.get_logger().warning(
-        "reload_unsupported", do="restart to read the configuration anew"
-    )
-
-
-def _announce(sidecar: Sidecar, seconds: float) -> None:
-    """The first line: what runs, with which chains, where."""
-    config = sidecar.config
-    for link in sidecar.links():
-        if link.broken:
-            structlog.get_logger().error("provider_broken", provider=link.name, reason=link.broken)
-    structlog.get_logger().info(
-        "ready",
-        version=__version__,
-        environment=config.environment,
-        config=str(config.path),
-        digest=config.digest,
-        chains={name: list(chain.providers) for name, chain in config.chains.items()},
-        not_configured={n: list(p.missing) for n, p in config.providers.items() if p.missing},
-        listen=sidecar.addresses,
-        ready_ms=round(seconds * 1000),
-    )
-    where = sidecar.addresses[0]
-    if sys.stdout.isatty() and where.startswith("http"):
-        sys.stderr.write(INVITATION.format(where=where))
 
 
 def _make_log(config: Config) -> DeliveryLog:

@@ -76,6 +76,7 @@ def health(ready: bool, wait: str, url: str) -> None:
 def run(started: float | None, config: Path) -> None:
     """Serve, until SIGTERM or Ctrl-C."""
     from sidecar import app, logs
+    from sidecar.serve import serve
 
     loaded, registry = _load(config)
     logs.redactor.add(loaded.secrets)
@@ -83,7 +84,7 @@ def run(started: float | None, config: Path) -> None:
     _share(loaded.environ)
     try:
         sidecar = app.Sidecar(loaded, registry)
-        asyncio.run(app.serve(sidecar, started or time.monotonic()))
+        asyncio.run(serve(sidecar, started or time.monotonic()))
     except ConfigError as error:
         _fail(str(error), EX_CONFIG)
     except app.StartError as error:

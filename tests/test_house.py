@@ -46,7 +46,8 @@ USERS = {  # of a library: these modules, and what lies beneath them
 GUESTS_OF = {  # rooms that only these may enter
     "sidecar.__main__": (),
     "sidecar.cli": ("sidecar.__main__",),
-    "sidecar.app": ("sidecar.cli",),
+    "sidecar.serve": ("sidecar.cli",),
+    "sidecar.app": ("sidecar.cli", "sidecar.serve"),
     "sidecar.api": ("sidecar.app",),
     "sidecar.testing": (),
 }
