@@ -221,7 +221,9 @@ def explain(channel: str, to: str | None, url: str, as_json: bool) -> None:
     """Say which chain would be used now, and why each provider is in or out. Sends nothing."""
     from sidecar.say import next_of, standing
 
-    _, answer = _call(url, "GET", "/health")
+    status, answer = _call(url, "GET", "/health")
+    if status != 200 or "chains" not in answer:
+        _fail(f"{url} answered {status}: {answer.get('detail', 'not like a sidecar')}", EX_NEGATIVE)
     chain = answer.get("chains", {}).get(channel)
     if chain is None:
         names = ", ".join(answer.get("chains", {}))
@@ -238,14 +240,21 @@ def explain(channel: str, to: str | None, url: str, as_json: bool) -> None:
 
 
 def _load(path: Path) -> tuple[Any, Any]:
+    from sidecar.api.door import read_tokens
     from sidecar.config import load
     from sidecar.registry import Registry
 
     registry = Registry()
     try:
-        return load(path, environ=os.environ, provider_class=registry.provider_class), registry
+        loaded = load(path, environ=os.environ, provider_class=registry.provider_class)
+        if loaded.server.token_file is not None:
+            read_tokens(loaded.server.token_file)
     except ConfigError as error:
         _fail(str(error), EX_CONFIG)
+    except (OSError, ValueError) as error:
+        why = getattr(error, "strerror", None) or error
+        _fail(f"{path}: server.token_file: {loaded.server.token_file}: {why}", EX_CONFIG)
+    return loaded, registry
 
 
 def _share(environ: Mapping[str, str]) -> None:
@@ -259,7 +268,7 @@ def _call(
 ) -> tuple[int, dict[str, Any]]:
     """One JSON exchange with a running sidecar; ends the command where there is none."""
     headers = {"Content-Type": "application/json"}
-    token = os.environ.get("OTP_SIDECAR_TOKEN")
+    token = os.environ.get("OTP_SIDECAR_TOKEN", "").strip()
     if token:
         headers["Authorization"] = f"Bearer {token}"
     connection = http.client.HTTPConnection("localhost")
@@ -268,8 +277,12 @@ def _call(
         connection.request(method, path, json.dumps(body) if body else None, headers)
         response = connection.getresponse()
         return response.status, json.loads(response.read())
-    except ValueError as error:
-        _fail(f"{url} does not answer like a sidecar: {error}", EX_UNAVAILABLE)
+    except json.JSONDecodeError:
+        _fail(f"{url} does not answer like a sidecar", EX_UNAVAILABLE)
+    except ValueError:  # its text may hold the token
+        raise click.UsageError(
+            "--url takes http://127.0.0.1:8780 or unix:/path, OTP_SIDECAR_TOKEN one visible word"
+        ) from None
     except (OSError, http.client.HTTPException) as error:
         why = getattr(error, "strerror", None) or type(error).__name__
         _fail(

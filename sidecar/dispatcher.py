@@ -7,7 +7,7 @@ import secrets
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from sidecar.declined import (
     Draining,
@@ -23,7 +23,7 @@ from sidecar.delivery.link import Limits
 from sidecar.delivery.model import Attempt, Delivery, Message, Outcome, Status
 from sidecar.delivery.policy import status_of
 from sidecar.delivery.segments import count_segments
-from sidecar.journal import Backlog, Journal
+from sidecar.journal import Backlog, Journal, complain
 from sidecar.privacy import Fingerprint, mask
 from sidecar.store import Claim, Claimed, DeliveryLog, Existing, LogUnavailable
 
@@ -85,7 +85,6 @@ class Dispatcher:
         self._tell = tell
         self._under_way: dict[str, _Running] = {}
         self._backlog = Backlog(log)
-        self._loose: set[asyncio.Task[Any]] = set()  # held: a task nobody refers to may vanish
 
     @property
     def under_way(self) -> int:
@@ -138,7 +137,7 @@ class Dispatcher:
         tasks = self._tasks()
         for task in tasks:
             task.cancel()
-        await asyncio.gather(*tasks, *self._loose, return_exceptions=True)
+        await asyncio.gather(*tasks, return_exceptions=True)
         await self._backlog.close()
 
     # One send
@@ -160,30 +159,27 @@ class Dispatcher:
             attempts = journal.cut_off()
         delivery = self._delivery(claim, attempts, chain, wish.asked_at, logged=journal.complete)
         if claimed is not None:
-            writing = asyncio.create_task(self._backlog.finish(claimed, delivery))
-            await self._within(writing, deadline + LAST_MOMENT)
+            await self._backlog.finish(claimed, delivery, self._left(deadline) + LAST_MOMENT)
         self._tell(delivery)
         return delivery
 
     async def _claim(
         self, claim: Claim, routes: Routes, deadline: float
     ) -> Claimed | Existing | None:
-        claiming = asyncio.create_task(self._log.claim(claim, keep_keys=routes.keep_keys))
         try:
-            if await self._within(claiming, deadline):
-                return claiming.result()
-        except LogUnavailable:
-            pass
-        claiming.cancel()  # the log takes back what it writes too late
-        if routes.degrade:
-            return None
-        raise LogRefuses("the delivery log cannot be written; nothing was sent")
+            async with asyncio.timeout(self._left(deadline)):
+                return await self._log.claim(claim, keep_keys=routes.keep_keys)
+        except (
+            LogUnavailable,
+            TimeoutError,
+        ) as error:  # the log takes back what it writes too late
+            complain("claim", error)
+            if routes.degrade:
+                return None
+            raise LogRefuses("the delivery log cannot be written; nothing was sent") from error
 
-    async def _within(self, task: asyncio.Task[Any], until: float) -> bool:
-        """Whether `task` is done by `until` (monotonic); it goes on where it is not."""
-        self._loose.add(task)
-        task.add_done_callback(self._loose.discard)
-        return await self._clock.wait(task, until - self._clock.monotonic())
+    def _left(self, deadline: float) -> float:
+        return deadline - self._clock.monotonic()
 
     def _deadline(self, wish: Wish, routes: Routes) -> float:
         return wish.asked_at + min(wish.deadline or routes.deadline, routes.deadline)
@@ -202,7 +198,8 @@ class Dispatcher:
             raise KeyReused("this idempotency key or id was used with another message")
         if not wish.wait:
             raise InFlight("a send under this key is under way; `Prefer: wait` waits for it")
-        if not await self._within(running.task, self._deadline(wish, self.routes)):
+        left = self._left(self._deadline(wish, self.routes))
+        if not await self._clock.wait(running.task, left):
             raise InFlight("the send under this key did not end within your deadline")
         self.replays += 1
         return replace(running.task.result(), replayed=True)

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from contextlib import suppress
+
+import structlog
 
 from sidecar.delivery.clock import Clock
 from sidecar.delivery.link import Link
@@ -13,6 +16,12 @@ from sidecar.store.recovery import under_way
 
 RETRY_INTERVAL = 1.0
 """Seconds between two tries to write what the log did not take."""
+
+
+def complain(step: str, error: Exception) -> None:
+    """Say that the log did not take a step; a `LogUnavailable` is in our own words."""
+    why = str(error) if isinstance(error, LogUnavailable) else type(error).__name__
+    structlog.get_logger().error("log_unavailable", step=step, reason=why)
 
 
 class Journal:
@@ -44,7 +53,8 @@ class Journal:
             return self._degrade
         try:
             await self._log.sending(self._claimed, so_far, link.name, link.kind, at)
-        except LogUnavailable:
+        except LogUnavailable as error:
+            complain("sending", error)
             self.complete = not self._degrade
             return self._degrade
         return True
@@ -66,9 +76,13 @@ class Backlog:
         entry = self._waiting.get(delivery_id)
         return entry[1] if entry else None
 
-    async def finish(self, claimed: Claimed, delivery: Delivery) -> None:
-        """Write the end of a delivery, now or as soon as the log takes it."""
-        if not await self._taken(claimed, delivery):
+    async def finish(self, claimed: Claimed, delivery: Delivery, seconds: float) -> None:
+        """Write the end of a delivery: within `seconds`, or later as soon as the log takes it."""
+        taken = False
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                taken = await self._taken(claimed, delivery)
+        if not taken:
             self._waiting[claimed.id] = (claimed, delivery)
             if self._writer is None or self._writer.done():
                 self._writer = asyncio.create_task(self._keep_writing())
@@ -99,6 +113,7 @@ class Backlog:
             await self._log.finish(claimed, delivery)
         except NotUnderWay:  # written after all, although we were told that it failed
             return True
-        except Exception:  # noqa: BLE001  # whatever the log's fault is, the answer is given
+        except Exception as error:  # noqa: BLE001  # whatever its fault is, the answer is given
+            complain("finish", error)
             return False
         return True

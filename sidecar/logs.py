@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import re
 import sys
 import threading
@@ -18,7 +19,7 @@ from typing import Any, TextIO
 import orjson
 import structlog
 
-from sidecar.delivery.model import Delivery, Status
+from sidecar.delivery.model import Attempt, Delivery, Status
 from sidecar.hookspecs import hookimpl
 
 FIELD_LIMIT = 1_000
@@ -85,7 +86,13 @@ def configure(*, human: bool | None = None, stream: TextIO | None = None) -> Non
     """
     out = stream or sys.stdout
     human = out.isatty() if human is None else human
-    renderer: Any = structlog.dev.ConsoleRenderer() if human else _json_line
+    renderer: Any = (
+        structlog.dev.ConsoleRenderer(
+            colors="NO_COLOR" not in os.environ, sort_keys=False, pad_event_to=0
+        )
+        if human
+        else _json_line
+    )
     structlog.configure(
         processors=[
             structlog.contextvars.merge_contextvars,
@@ -160,22 +167,30 @@ class CanonicalLine:
             purpose=delivery.purpose,
             outcome=delivery.status.value,
             provider=taken.provider if taken else None,
-            attempts=[
-                f"{a.provider}:{a.outcome}" + (f":{a.reason}" if not a.tried else "")
-                for a in delivery.attempts
-            ],
-            reason=delivery.reason,
+            attempts=[_in_words(attempt) for attempt in delivery.attempts],
             seconds=round((delivery.ended_at or delivery.started_at) - delivery.started_at, 4),
             segments=delivery.segments,
             recipient=delivery.recipient,
             recipient_hash=delivery.recipient_hash,
+            **({} if delivery.logged else {"logged": False}),
         )
+        for attempt in delivery.attempts:
+            change = attempt.transition
+            if change is not None:
+                write = told.warning if change.after == "open" else told.info
+                write(
+                    "circuit",
+                    provider=attempt.provider,
+                    before=change.before,
+                    after=change.after,
+                    reason=change.reason,
+                )
 
-    @hookimpl
-    def circuit_changed(self, provider: str, before: str, after: str) -> None:
-        told = structlog.get_logger()
-        write = told.warning if after == "open" else told.info
-        write("circuit", provider=provider, before=before, after=after)
+
+def _in_words(attempt: Attempt) -> str:
+    """`sns: unavailable, the connection was refused` - with the provider's own code, if any."""
+    said = [attempt.outcome.value, attempt.reason, attempt.provider_code]
+    return f"{attempt.provider}: {', '.join(word for word in said if word)}"
 
 
 def _json_line(_logger: object, _method: str, event: Event) -> str:

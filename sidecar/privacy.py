@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import hashlib
 import hmac
 import os
 import secrets
@@ -36,7 +35,7 @@ class Fingerprint:
     def of(self, purpose: str, value: bytes | str) -> str:
         """32 hex digits for `value`; `purpose` keeps equal values of different fields apart."""
         data = value.encode() if isinstance(value, str) else value
-        return hmac.new(self._key, purpose.encode() + b"\0" + data, hashlib.sha256).hexdigest()[:32]
+        return hmac.digest(self._key, purpose.encode() + b"\0" + data, "sha256").hex()[:32]
 
     @classmethod
     def beside(cls, log: str) -> Fingerprint:

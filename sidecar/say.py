@@ -43,6 +43,10 @@ def print_walk(status: int, answer: Mapping[str, Any]) -> None:
     if status in (200, 202):
         by = f" by {answer['provider']}" if answer.get("provider") else ""
         click.echo(f"{answer['status']}{by}: {answer['id']}")
+        if status == 202:
+            click.echo("  it may have been sent")
+        elif answer.get("duplicate_possible"):
+            click.echo("  it may arrive twice: an earlier provider may have taken it too")
     else:
         click.echo(f"{answer.get('code', status)}: {answer.get('detail', '')}", err=True)
 

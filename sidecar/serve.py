@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import signal
 import sys
@@ -35,6 +36,7 @@ async def serve(sidecar: Sidecar, started: float) -> None:
     # Its default would end the process: a log rotator's or a supervisor's HUP must not stop logins.
     loop.add_signal_handler(signal.SIGHUP, _cannot_reload)
     await sidecar.start()
+    _spare_the_collector()
     _announce(sidecar, time.monotonic() - started)
     await first.wait()
     structlog.get_logger().info("stopping")
@@ -47,6 +49,16 @@ async def serve(sidecar: Sidecar, started: float) -> None:
     await stopping
     structlog.get_logger().info("stopped")
     await _end_the_rest()
+
+
+def _spare_the_collector() -> None:
+    """What was imported and built stays: no collection need look at it again.
+
+    Requests leave few cycles, so collections can be rare; each one stalls every send under way.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(10_000, 20, 50)
 
 
 async def _end_the_rest() -> None:

@@ -186,11 +186,16 @@ class HttpTransport:
         except ValueError:
             raise Misconfigured("the provider's address is not a URL") from None
         host, plain = parsed.raw_host or "", parsed.scheme == "http"
-        if parsed.scheme != "https" and not (plain and self._allow_private):
+        if parsed.scheme not in ("https", "http"):
             raise Misconfigured("the provider's address must begin with https://")
         address = literal_address(host)
         if address is not None:
             admit_address(address, allow_private=self._allow_private, plain=plain)
+        elif plain and not self._allow_private:
+            raise Misconfigured(
+                "the provider's address must begin with https://; `allow_private: true` admits "
+                "http:// to a loopback or private one"
+            )
         elif plain:
             self._resolver.plain_hosts.add(host)
         return parsed

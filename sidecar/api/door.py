@@ -52,12 +52,20 @@ class TokenFile:
                 return
 
     def _read(self) -> list[bytes]:
-        """Raises OSError where it cannot be read, ValueError where it holds none or too many."""
-        tokens = self._path.read_bytes().split()
-        if not 1 <= len(tokens) <= 2:
-            raise ValueError("a token file holds one token a line, two at most")
+        tokens = read_tokens(self._path)
         self._learned(token.decode("utf-8", "replace") for token in tokens)
         return tokens
+
+
+def read_tokens(path: Path) -> list[bytes]:
+    """The tokens in the file at `path`.
+
+    Raises OSError where it cannot be read, ValueError where it holds none or more than two.
+    """
+    tokens = path.read_bytes().split()
+    if not 1 <= len(tokens) <= 2:
+        raise ValueError(f"it holds {len(tokens)} tokens, and one or two are needed, one a line")
+    return tokens
 
 
 class Door:

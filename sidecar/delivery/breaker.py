@@ -165,7 +165,7 @@ class Breaker:
     def _in_closed(self, verdict: Verdict) -> Transition | None:
         match verdict:
             case Verdict.MISCONFIGURED:
-                return self._open("misconfigured")
+                return self._open(Verdict.MISCONFIGURED)
             case Verdict.NEUTRAL:
                 return None
             case Verdict.SUCCESS:
@@ -188,7 +188,7 @@ class Breaker:
                 self._failures += 1
                 return None  # a panic probe's failure leaves the open time as it was
             case Verdict.MISCONFIGURED:
-                return self._open("misconfigured", before)
+                return self._open(Verdict.MISCONFIGURED, before)
             case Verdict.FAILURE:
                 return self._open("the trial call failed", before)
 

@@ -10,7 +10,7 @@ from sidecar.delivery.breaker import Permit
 from sidecar.delivery.clock import Clock
 from sidecar.delivery.link import Link, Room, skipped
 from sidecar.delivery.model import Attempt, Message, SkipReason
-from sidecar.delivery.policy import ChainPolicy, Panic
+from sidecar.delivery.policy import ChainPolicy, Panic, Verdict
 
 RESERVE = 0.25
 """Seconds of the delivery's deadline that no attempt may use up: the answer needs them."""
@@ -42,6 +42,7 @@ class Chain:
         self.room = room
         self.clock = clock
         self._next_panic = float("-inf")
+        self._probed: dict[str, float] = {}  # when each link was last probed in panic
 
     async def deliver(
         self, message: Message, deadline: float, journal: Journal
@@ -69,8 +70,14 @@ class Chain:
         return tuple(attempts)
 
     def retry_after(self) -> float | None:
-        """Seconds until the first gate opens; None where no gate will without a person."""
+        """Seconds until the first gate opens; None where no gate will without a person.
+
+        A panic probe opens one too.
+        """
         waits = [wait for link in self.links if (wait := link.opens_in()) is not None]
+        circuits = any(link.would_skip() is SkipReason.CIRCUIT_OPEN for link in self.links)
+        if circuits and self.policy.panic is Panic.PROBE:
+            waits.append(max(0.0, self._next_panic - self.clock.monotonic()))
         return min(waits, default=None)
 
     async def _ask(self, link: Link, deadline: float, patience: float) -> Permit | SkipReason:
@@ -114,15 +121,22 @@ class Chain:
         now = self.clock.monotonic()
         if now < self._next_panic or self._no_time(deadline) or not self._is_panic(attempts):
             return None
-        for link in sorted(self.links, key=lambda one: one.opens_in() or 0.0):
+        for link in sorted(self.links, key=self._turn):
             if not await self.room.enter(link, 0.0):
                 continue
             leave = link.ask_in_panic()
             if leave is not None:
                 self._next_panic = now + PANIC_INTERVAL
+                self._probed[link.name] = now
                 return link, leave
             self.room.leave(link)
         return None
+
+    def _turn(self, link: Link) -> tuple[bool, float, float]:
+        # First what may heal without a person, then whoever was probed longest ago, then the
+        # circuit that is nearest to half-open.
+        hopeless = link.breaker.reason == Verdict.MISCONFIGURED
+        return hopeless, self._probed.get(link.name, 0.0), link.opens_in() or 0.0
 
     def _is_panic(self, attempts: Sequence[Attempt]) -> bool:
         reasons = {a.reason for a in attempts}

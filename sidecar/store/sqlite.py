@@ -165,6 +165,7 @@ class _Database:
 
     def begin(self) -> None:
         self.rollback()
+        self._must_be_there()
         # IMMEDIATE: a transaction that begins by reading and then writes ignores the busy timeout.
         self.connection.execute("BEGIN IMMEDIATE")
 
@@ -185,11 +186,17 @@ class _Database:
         return LogUnavailable(_words(error))
 
     def prove_writable(self) -> None:
-        """Write what is there already. Raises LogUnavailable where the file itself has gone."""
-        there = self._path.stat() if self._path.exists() else None
-        if there is None or not os.path.samestat(there, self._identity):
-            raise LogUnavailable("the log's file was moved or removed under the running sidecar")
+        """Write what is there already. Raises LogUnavailable where it cannot be written."""
         self.connection.execute(f"PRAGMA user_version = {len(MIGRATIONS)}")
+
+    def _must_be_there(self) -> None:
+        # SQLite goes on writing to a file that was removed, and says nothing.
+        try:
+            same = os.path.samestat(os.stat(self._path), self._identity)  # noqa: PTH116  # every commit
+        except OSError:
+            same = False
+        if not same:
+            raise LogUnavailable("the log's file was moved or removed: restart the sidecar")
 
     def close(self) -> None:
         with suppress(sqlite3.Error):

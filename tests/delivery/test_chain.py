@@ -404,9 +404,24 @@ async def test_retry_after_is_the_time_until_the_first_gate_opens(box):
     box.link("open")
     box.break_down("open")
     await box.deliver()
+    assert box.chain.retry_after() == 0.0, "a panic probe is due"
+    box.chain.policy = ChainPolicy(panic=Panic.OFF)
     assert box.chain.retry_after() == pytest.approx(40.0)
     box.clock.advance(30.0)
     assert box.chain.retry_after() == pytest.approx(10.0)
+
+
+async def test_retry_after_counts_the_second_between_panic_probes(box):
+    box.link("open", Unavailable("x"))
+    box.break_down("open")
+    await box.deliver()
+    assert box.chain.retry_after() == pytest.approx(1.0)
+
+
+async def test_a_throttle_alone_is_no_panic(box):
+    box.link("throttled", Throttled("x", retry_after=40.0))
+    await box.deliver()
+    assert box.chain.retry_after() == pytest.approx(40.0)
 
 
 async def test_retry_after_is_none_where_only_a_person_can_open_a_gate(box):

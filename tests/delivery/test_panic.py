@@ -7,7 +7,7 @@ import pytest
 from sidecar.delivery.breaker import State
 from sidecar.delivery.errors import Rejected, Throttled, Unavailable
 from sidecar.delivery.model import Receipt
-from sidecar.delivery.policy import ChainPolicy, Panic
+from sidecar.delivery.policy import ChainPolicy, Panic, Verdict
 from sidecar.testing import ScriptedProvider
 
 ALL_OPEN = ["a:circuit_open", "b:circuit_open"]
@@ -53,18 +53,36 @@ async def test_its_failure_leaves_the_open_time_as_it_was(broken, trail):
 async def test_its_rejection_counts_as_nothing(broken, trail):
     broken.links["a"].provider.script.append(Rejected("x"))
     assert trail(await broken.deliver()) == [*ALL_OPEN, "a:rejected"]
-    broken.clock.advance(1.0)
-    assert trail(await broken.deliver()) == [*ALL_OPEN, "a:accepted"]
+    assert broken.links["a"].breaker.state is State.OPEN
+
+
+async def test_the_probes_take_turns(broken, trail):
+    """Nobody knows which provider heals first; the nearest one may be the one that does not."""
+    for name in "ab":
+        broken.links[name].provider.script.extend([Unavailable("x")] * 9)
+    asked = []
+    for _ in range(4):
+        asked.append(trail(await broken.deliver())[-1])
+        broken.clock.advance(1.0)
+    assert asked == ["a:unavailable", "b:unavailable"] * 2
+
+
+async def test_what_only_a_person_can_mend_is_probed_last(broken, trail):
+    nearest = broken.links["a"].breaker
+    nearest.reset()
+    nearest.finish(nearest.start(5.0), Verdict.MISCONFIGURED)
+    assert trail(await broken.deliver())[-1] == "b:accepted"
 
 
 async def test_it_is_tried_once_a_second_at_most(broken, trail):
-    broken.links["a"].provider.script.extend([Unavailable("x")] * 9)
+    for name in "ab":
+        broken.links[name].provider.script.extend([Unavailable("x")] * 9)
     trails = []
     for _ in range(20):
         trails.append(trail(await broken.deliver()))
         broken.clock.advance(0.125)
     assert [len(t) for t in trails] == ([3] + [2] * 7) * 2 + [3] + [2] * 3
-    assert broken.sent("a") == 3
+    assert broken.sent("a") + broken.sent("b") == 3
 
 
 async def test_a_burst_probes_once(broken, until):

@@ -14,12 +14,17 @@ from dataclasses import dataclass
 from sidecar import (
     DeliveryError,
     Misconfigured,
+    Refused,
     Rejected,
     Reply,
     Throttled,
     Unavailable,
     error_for_status,
 )
+
+
+class BadSetting(Misconfigured):
+    """A value is at fault that the settings chose, or the one message that named its own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,8 +96,8 @@ COMMON: Table = {
 }
 
 _PAUSED = (Row(Misconfigured, "sending is paused or suspended for this SES account"),)
-_SET_PAUSED = (Row(Misconfigured, "sending is paused for this configuration set"),)
-_NO_SET = Row(Misconfigured, "the configuration set does not exist", "configuration set")
+_SET_PAUSED = (Row(BadSetting, "sending is paused for this configuration set"),)
+_NO_SET = Row(BadSetting, "the configuration set does not exist", "configuration set")
 _BAD_MAIL = (
     _NO_SET,
     Row(Rejected, "SES does not take the recipient's address", "address"),
@@ -132,15 +137,14 @@ _OURS = "SNS does not take the sender, the SMS type or the highest price of the 
 _BAD_TEXT = (
     Row(Rejected, "the text is too long for SNS", "too long"),
     Row(Rejected, "the text is empty", "empty"),
-    Row(Misconfigured, "the account is in the SMS sandbox: the number is not verified", "sandbox"),
-    Row(
-        Misconfigured, "the account is in the SMS sandbox: the number is not verified", "not verif"
-    ),
+    # The account's fault, and felt by this recipient: a verified one would be served.
+    Row(Refused, "the account is in the SMS sandbox: the number is not verified", "sandbox"),
+    Row(Refused, "the account is in the SMS sandbox: the number is not verified", "not verif"),
     Row(Rejected, "SNS does not take the recipient's number", "phonenumber"),
     Row(Rejected, "SNS does not take the recipient's number", "phone number"),
-    Row(Misconfigured, _OURS, "messageattributes"),
-    Row(Misconfigured, _OURS, "aws.sns.sms."),
-    Row(Misconfigured, _OURS, "aws.mm.sms."),
+    Row(BadSetting, _OURS, "messageattributes"),
+    Row(BadSetting, _OURS, "aws.sns.sms."),
+    Row(BadSetting, _OURS, "aws.mm.sms."),
     Row(Rejected, "SNS does not take the message"),
 )
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import ClassVar, Self, TypeVar
 
-from sidecar import Provider
+from sidecar import DeliveryError, Message, Provider, Refused
+from sidecar_aws.errors import BadSetting
 from sidecar_aws.settings import AwsConfig
 from sidecar_aws.sources import missing_credentials
 from sidecar_aws.wire import Wire
@@ -26,6 +27,12 @@ class AwsProvider(Provider[C]):
     @classmethod
     def missing(cls, config: C, environ: Mapping[str, str]) -> Sequence[str]:
         return () if config.access_key_id is not None else missing_credentials(environ)
+
+    def blame(self, error: DeliveryError, message: Message) -> DeliveryError:
+        """`error`, but for a bad value that `message` chose: it must not open the circuit."""
+        if isinstance(error, BadSetting) and message.extra_for(self.kind):
+            return Refused(error.reason, code=error.code)
+        return error
 
     @property
     def wire(self) -> Wire:

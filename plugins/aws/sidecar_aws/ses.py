@@ -99,7 +99,7 @@ class Ses(AwsProvider[SesConfig]):
 
     def _receipt(self, reply: Reply, message: Message) -> Receipt:
         if not 200 <= reply.status < 300:
-            raise self._error(reply, message)
+            raise self.blame(self._error(reply, message), message)
         # botocore gives an empty answer for a page of HTML; the id alone is an acceptance.
         message_id = reply.json().get("MessageId")
         if not isinstance(message_id, str) or not 0 < len(message_id) <= 256:

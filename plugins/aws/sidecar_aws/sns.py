@@ -72,7 +72,7 @@ class Sns(AwsProvider[SnsConfig]):
     async def send(self, message: Message, *, timeout: float) -> Receipt:
         reply = await self.wire.query(self._request(message), timeout=timeout)
         if not 200 <= reply.status < 300:
-            raise self._error(reply)
+            raise self.blame(self._error(reply), message)
         match = _MESSAGE_ID.search(reply.body)
         if match is None:
             raise Unknown("SNS answered without a message id", code=reply.status)
