@@ -13,7 +13,7 @@ import structlog
 from aiohttp import web
 
 from sidecar import logs
-from sidecar.api.door import Door, TokenFile
+from sidecar.api.door import Door
 from sidecar.api.edge import Face
 from sidecar.api.routes import build_api, build_ops
 from sidecar.config import Config, TcpAddress, UnixAddress
@@ -29,6 +29,7 @@ from sidecar.registry import Registry
 from sidecar.store import DeliveryLog, LogError, LogUnavailable
 from sidecar.store.memory import MemoryLog
 from sidecar.store.sqlite import SqliteLog
+from sidecar.tokens import TokenFile
 from sidecar.world import build_world, why_broken
 
 PROVIDER_OPEN = 5.0

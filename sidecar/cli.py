@@ -240,9 +240,9 @@ def explain(channel: str, to: str | None, url: str, as_json: bool) -> None:
 
 
 def _load(path: Path) -> tuple[Any, Any]:
-    from sidecar.api.door import read_tokens
     from sidecar.config import load
     from sidecar.registry import Registry
+    from sidecar.tokens import read_tokens
 
     registry = Registry()
     try:

@@ -50,9 +50,12 @@ class Redactor:
 
     def add(self, secrets: Iterable[str]) -> None:
         """Register secrets, for good: a rotated one may still turn up."""
-        self._secrets.update(s for s in secrets if len(s) >= SHORTEST_SECRET)
+        new = {s for s in secrets if len(s) >= SHORTEST_SECRET} - self._secrets
+        if not new:
+            return
+        self._secrets |= new
         longest_first = map(re.escape, sorted(self._secrets, key=len, reverse=True))
-        self._pattern = re.compile("|".join(longest_first)) if self._secrets else None
+        self._pattern = re.compile("|".join(longest_first))
 
     def clean(self, text: str) -> str:
         """The text without a registered secret, cut to `FIELD_LIMIT`."""

@@ -15,7 +15,7 @@ from sidecar.delivery.model import Message, Outcome, Receipt, SkipReason, Status
 from sidecar.delivery.policy import ChainPolicy
 from sidecar.dispatcher import Dispatcher, Routes, Wish
 from sidecar.privacy import Fingerprint
-from sidecar.store import LogUnavailable
+from sidecar.store import LogUnavailable, NotUnderWay
 from sidecar.store.memory import MemoryLog
 from sidecar.testing import ManualClock, ScriptedProvider
 
@@ -26,6 +26,8 @@ class FlakyLog(MemoryLog):
     def __init__(self):
         super().__init__()
         self.broken = set()
+        self.gone = set()
+        self.raises = None
         self.told = []
 
     def _say(self, operation):
@@ -43,14 +45,30 @@ class FlakyLog(MemoryLog):
 
     async def finish(self, claimed, delivery):
         self._say("finish")
+        if self.raises is not None:
+            raise self.raises
+        if claimed.id in self.gone:
+            raise NotUnderWay
         return await super().finish(claimed, delivery)
+
+
+class SteppingClock(ManualClock):
+    """Its wall face can be set, as an operator or NTP sets a machine's."""
+
+    stepped = 0.0
+
+    def time(self):
+        return super().time() + self.stepped
+
+    def step(self, seconds):
+        self.stepped += seconds
 
 
 class House:
     """A dispatcher over one chain of scripted providers."""
 
     def __init__(self, *scripts, limits=None, degrade=False):
-        self.clock = ManualClock()
+        self.clock = SteppingClock()
         self.log = FlakyLog()
         self.heard = []
         limits = limits or Limits()
@@ -210,6 +228,80 @@ async def test_draining_and_unknown_channels_are_declined(house):
     with pytest.raises(Draining):
         await house.send()
     assert house.calls == 0
+
+
+async def test_one_entry_that_the_log_no_longer_wants_holds_up_nothing_behind_it():
+    house = await opened([])
+    house.log.broken = {"finish"}
+    await house.send(id="m-1")
+    await house.send(id="m-2")
+    assert house.dispatcher.unwritten == 2
+    house.log.broken = set()
+    # Written after all: the first one's end is refused from now on, as of no run under way.
+    house.log.gone = {"m-1"}
+    await house.dispatcher.stop()
+    assert house.dispatcher.unwritten == 0
+    assert (await house.log.get("m-2")).status is Status.ACCEPTED
+
+
+async def test_a_fault_of_the_log_that_nobody_foresaw_does_not_cost_the_answer(house):
+    house.log.raises = TypeError("+14155552671")
+    delivery = await house.send(id="m-1")
+    assert delivery.status is Status.ACCEPTED
+    assert (await house.send(id="m-1")).replayed is True
+    assert house.calls == 1
+
+
+async def test_what_a_stop_cuts_off_ends_as_unknown_and_is_answered():
+    reached = asyncio.Event()
+
+    async def hangs(message):
+        reached.set()
+        await asyncio.Event().wait()
+
+    house = await opened([hangs], [])
+    caller = asyncio.create_task(house.send("key", id="m-1"))
+    await reached.wait()
+    assert not await house.dispatcher.drain(0.0)
+    await house.dispatcher.stop()
+    delivery = await caller
+    assert delivery.status is Status.UNKNOWN
+    assert [a.outcome for a in delivery.attempts] == [Outcome.UNKNOWN]
+    assert await house.log.get("m-1") == delivery
+    assert house.heard == [delivery]
+
+
+async def test_a_second_caller_waits_no_longer_than_its_own_deadline():
+    reached, go = asyncio.Event(), asyncio.Event()
+
+    async def slow(message):
+        reached.set()
+        await go.wait()
+        return Receipt("r")
+
+    house = await opened([slow])
+    first = asyncio.create_task(house.send("key"))
+    await reached.wait()
+    second = asyncio.create_task(house.send("key", wait=True, deadline=1.0))
+    while house.clock.waiting < 2:  # noqa: ASYNC110  # a clock that is moved by hand tells nobody
+        await asyncio.sleep(0)
+    house.clock.advance(1.1)
+    with pytest.raises(InFlight, match="deadline"):
+        await second
+    go.set()
+    assert (await first).status is Status.ACCEPTED
+
+
+async def test_a_receipt_that_is_not_whole_is_a_crash_and_not_a_500():
+    house = await opened([Receipt("r", simulated=None)], [])
+    delivery = await house.send()
+    assert [a.outcome for a in delivery.attempts] == [Outcome.CRASHED, Outcome.ACCEPTED]
+
+
+async def test_how_long_it_took_is_told_by_the_monotonic_clock():
+    house = await opened([lambda m: house.clock.step(-3600.0) or Receipt("r")])
+    delivery = await house.send()
+    assert 0.0 <= delivery.ended_at - delivery.started_at < 1.0
 
 
 async def test_a_deadline_can_only_shorten():

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import gc
 import io
 import json
 import logging
@@ -43,6 +45,34 @@ def test_an_exception_is_named_and_not_quoted(lines):
         structlog.get_logger().exception("failed")
     (line,) = lines()
     assert line["error"] == "ValueError"
+    assert "482913" not in json.dumps(line)
+
+
+def test_secrets_in_lists_and_mappings_are_struck_out_too(lines):
+    logs.redactor.add(["canary-secret"])
+    structlog.get_logger().info("x", nested=[{"a": ("canary-secret",)}])
+    assert lines()[0]["nested"] == [{"a": ["***"]}]
+
+
+def test_a_line_that_was_put_together_before_tells_its_place_alone(lines):
+    logging.getLogger("somelib").error(f"sent {482913} to +14155552671")  # noqa: G004
+    (line,) = lines()
+    assert "482913" not in json.dumps(line)
+    assert line["where"].startswith("test_logs:")
+
+
+async def test_the_event_loops_complaint_names_the_class_alone(lines):
+    asyncio.get_running_loop().set_exception_handler(logs.loop_trouble)
+
+    async def fails():
+        raise ValueError("482913")
+
+    task = asyncio.create_task(fails())
+    await asyncio.wait({task})
+    del task
+    gc.collect()
+    (line,) = lines()
+    assert (line["event"], line["error"]) == ("loop", "ValueError")
     assert "482913" not in json.dumps(line)
 
 

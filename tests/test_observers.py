@@ -24,7 +24,7 @@ class Listener:
 class Breaks:
     @hookimpl
     def delivery_ended(self, delivery):
-        raise ValueError("+14155552671")
+        raise SystemExit("+14155552671")
 
 
 def delivery(delivery_id="m-1"):

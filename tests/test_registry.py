@@ -47,6 +47,16 @@ def test_a_kind_is_loaded_by_its_name(install):
     assert (found.kind, found.__module__) == ("acme", "acme_sms_1")
 
 
+def test_one_module_may_serve_two_kinds(install, tmp_path):
+    two = MODULE.replace("return [Acme]", "return [Acme, type('B', (Acme,), {'kind': 'acme-b'})]")
+    install("acme-both", text=two)
+    points = tmp_path / "acme_both-1.0.dist-info" / "entry_points.txt"
+    points.write_text(points.read_text() + "acme-b = acme_both\n")
+    registry = Registry()
+    kinds = [registry.provider_class(kind).kind for kind in ("acme", "acme-b")]
+    assert kinds == ["acme", "acme-b"]
+
+
 def test_an_unknown_kind_gets_a_suggestion():
     with pytest.raises(PluginNotFound, match="did you mean `twilio`"):
         Registry().provider_class("twillio")

@@ -28,6 +28,13 @@ _UNPRINTABLE = re.compile(
 _LINE_ENDS = re.compile(r"[\r\n\t]")
 
 
+_FORMS = {
+    "channel": "must be a word such as `sms` or `email`, in lower case",
+    "purpose": "must be a word of lower-case letters, digits, `_`, `.` and `-`",
+    "id": "must be 1 to 128 letters, digits and `._:~-`, and begin with a letter or digit",
+}
+
+
 class SendRequest(BaseModel):
     """The body of `POST /v1/send`."""
 
@@ -156,6 +163,8 @@ def _fault(error: Any) -> dict[str, str]:
         known = ", ".join(SendRequest.model_fields)
         return {"pointer": pointer, "detail": f"no such field; there are: {known}"}
     message = error["msg"].removeprefix("Value error, ")
+    if error["type"] == "string_pattern_mismatch":
+        message = _FORMS.get(str(error["loc"][0]), message)
     match = re.match(r"`(to|reply_to|text)` ", message)
     if not pointer and match:
         pointer, message = f"/{match[1]}", message[match.end() :]

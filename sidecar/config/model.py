@@ -124,6 +124,14 @@ class Log(Section):
         description="How long an idempotency key is remembered.",
     )
 
+    @model_validator(mode="after")
+    def _keeps_what_a_key_needs(self) -> Log:
+        if self.keys > self.retention:
+            raise PydanticCustomError(
+                ELSEWHERE, "must not be longer than `retention`", {"key": "keys"}
+            )
+        return self
+
 
 class Limits(Section):
     """How much at once, and for how long."""

@@ -45,7 +45,7 @@ _WORDS = {
     "less_than_equal": "must be at most {le:g}",
     "string_too_short": "must have at least {min_length} characters",
     "string_too_long": "must have at most {max_length} characters",
-    "string_pattern_mismatch": "does not have the right form",
+    "string_pattern_mismatch": "must have the form {pattern}",
     "too_short": "must have at least {min_length} entries",
     "too_long": "must have at most {max_length} entries",
     "list_type": _LIST,

@@ -81,6 +81,10 @@ SECTIONS = {
         f"log: {{durability: fulll}}\n{SMS}",
         "1:19: log.durability: must be `normal` or `full` - did you mean `full`?",
     ),
+    "keys outlive the log": (
+        f"log: {{retention: 1h, keys: 24h}}\n{SMS}",
+        "1:28: log.keys: must not be longer than `retention`",
+    ),
     "duration": (
         f"log: {{retention: a month}}\n{SMS}",
         "1:18: log.retention: a duration is written like 10s, 250ms, 5m, 24h or 30d",

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import http.client
+import shutil
 import signal
 import socket
+import sqlite3
 import subprocess
 import sys
 import threading
-from contextlib import suppress
+from contextlib import closing, suppress
 
 from harness.process import PATIENCE, Sidecar, wait_for
 from harness.providers import config, twilio
@@ -31,7 +33,7 @@ def run(tmp_path, environ, *arguments, text=None):
     )
 
 
-def test_sigterm_ends_it_with_0_and_every_row_written(start, vendor):
+def test_sigterm_ends_it_with_0_and_every_row_written(start, vendor, tmp_path):
     stand_in = vendor(twilio_accepts)
     stand_in.gate = threading.Event()
     sidecar = start(config("sms", twilio(stand_in.url)))
@@ -51,6 +53,9 @@ def test_sigterm_ends_it_with_0_and_every_row_written(start, vendor):
     assert [a.status for a in answers] == [200] * 20
     assert sidecar.stop() == 0
     assert len(sidecar.events("delivery")) == 20
+    with closing(sqlite3.connect(tmp_path / "data" / "deliveries.db")) as log:
+        rows = log.execute("select status, count(*) from deliveries group by 1").fetchall()
+    assert rows == [("accepted", 20)]
 
 
 def test_draining_takes_no_new_send(start, vendor):
@@ -94,6 +99,74 @@ def test_a_second_sigterm_ends_it_at_once(start, vendor):
     wait_for(lambda: sidecar.events("stopping"), "the drain to begin")
     assert sidecar.stop() == 0
     caller.join(PATIENCE)
+
+
+def test_a_send_longer_than_the_drain_is_answered_as_unknown(start, vendor, tmp_path):
+    stand_in = vendor(twilio_accepts)
+    stand_in.gate = threading.Event()
+    (tmp_path / "providers.yaml").write_text(
+        "server: {listen: '127.0.0.1:0', drain: 100ms}\n" + config("sms", twilio(stand_in.url))
+    )
+    sidecar = start()
+    answers = []
+    caller = threading.Thread(target=lambda: answers.append(sidecar.send(id="m-1")))
+    caller.start()
+    wait_for(lambda: stand_in.requests, "a send in flight")
+    assert sidecar.stop() == 0
+    caller.join(PATIENCE)
+    assert (answers[0].status, answers[0].trail) == (202, [("twilio", "unknown")])
+
+
+GUEST = """
+import asyncio
+from sidecar import Provider, ProviderConfig, Receipt, hookimpl
+
+class Deaf(Provider):
+    kind, channels, Config = "deaf", frozenset({"sms"}), ProviderConfig
+
+    async def send(self, message, *, timeout):
+        while True:
+            try:
+                await asyncio.sleep(3600)
+            except asyncio.CancelledError:
+                pass
+
+class Exits(Deaf):
+    kind = "exits"
+
+    def __init__(self, name, config):
+        raise SystemExit(3)
+
+@hookimpl
+def register_providers():
+    return [Deaf, Exits]
+"""
+
+
+def test_guests_that_cannot_be_cancelled_or_exit_hold_up_nothing(start, tmp_path):
+    (tmp_path / "guest.py").write_text(GUEST)
+    info = tmp_path / "guest-1.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: guest\nVersion: 1\n")
+    (info / "entry_points.txt").write_text("[sidecar.providers]\ndeaf = guest\nexits = guest\n")
+    text = config("sms", "exits: {}", "deaf: {timeout: 500ms}", "console: {}")
+    sidecar = start(text, PYTHONPATH=str(tmp_path))
+    answer = sidecar.send()
+    assert answer.trail == [("exits", "skipped"), ("deaf", "unknown"), ("console", "accepted")]
+    assert sidecar.health("sms", "exits")["broken"] == "SystemExit"
+    assert sidecar.health("sms", "deaf")["zombies"] == 1
+    assert sidecar.stop() == 0
+
+
+def test_a_log_that_was_removed_refuses_and_says_so(start, tmp_path):
+    sidecar = start(CONSOLE)
+    assert sidecar.send().status == 200
+    shutil.rmtree(tmp_path / "data")
+    answer = sidecar.send()
+    assert (answer.status, answer.json["code"]) == (503, "log_unavailable")
+    assert "removed" in sidecar.events("log_unavailable")[0]["reason"]
+    wait_for(lambda: sidecar.call("GET", "/readyz").status == 503, "readiness to turn red")
+    assert sidecar.call("GET", "/livez").status == 200
 
 
 def test_a_taken_port_ends_it_with_69_and_one_line(tmp_path, environ):

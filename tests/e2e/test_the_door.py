@@ -54,6 +54,7 @@ def status(answer: bytes) -> int:
         ("evil.example", 421),
         ("127.0.0.1.evil.example", 421),
         ("localhost.", 421),
+        ("localhost:" + "1" * 5000, 421),
         ("", 400),
     ],
 )
@@ -81,6 +82,9 @@ def test_an_absolute_target_is_judged_like_a_host(sidecar):
     [
         ({"Origin": "https://evil.example"}, 403),
         ({"Origin": "null"}, 403),
+        ({"Origin": "http://["}, 403),
+        ({"Origin": "http://localhost"}, 403),
+        ({"Origin": "http://localhost:{port}"}, 200),
         ({"Sec-Fetch-Site": "cross-site"}, 403),
         ({"Sec-Fetch-Site": "same-site"}, 403),
         ({"Sec-Fetch-Site": "same-origin"}, 200),
@@ -98,6 +102,7 @@ def test_an_absolute_target_is_judged_like_a_host(sidecar):
     ],
 )
 def test_headers_of_a_send(sidecar, headers, expected):
+    headers = {name: value.replace("{port}", str(sidecar.port)) for name, value in headers.items()}
     answer = sidecar.call("POST", "/v1/send", json.dumps(GOOD).encode(), headers)
     assert answer.status == expected, answer
     if expected >= 400:
@@ -121,6 +126,7 @@ def test_headers_of_a_send(sidecar, headers, expected):
         (json.dumps(GOOD).encode("utf-16"), 400, "not_json"),
         (b"[" * 60_000, 400, "not_json"),
         (b"[]", 422, "invalid"),
+        (b'{"extra": {"a": {"b": ' + b"[" * 300 + b"]" * 300 + b"}}}", 422, "invalid"),
         (b"null", 422, "invalid"),
         (b'{"a": ' + b"1" * 5000 + b"}", 400, "not_json"),
         (b"x" * 65_537, 413, "too_large"),
@@ -152,6 +158,7 @@ def test_100_continue_is_for_those_who_may_come_in(sidecar):
     rest = b"Content-Length: 2\r\nExpect: 100-continue\r\nConnection: close\r\n\r\n{}"
     assert raw(sidecar, head % b"localhost" + rest).startswith(b"HTTP/1.1 100 Continue\r\n\r\n")
     assert status(raw(sidecar, head % b"evil.example" + rest)) == 421
+    assert status(raw(sidecar, head % b"localhost" + b"Origin: http://[\r\n" + rest)) == 403
 
 
 def test_ids_are_taken_up_and_returned(sidecar):

@@ -148,8 +148,13 @@ async def test_no_leave_opens_what_is_never_admitted(host):
 async def test_plain_http_needs_leave():
     error, connections = await attempts_on(HttpTransport(), "127.0.0.1", "http")
     assert isinstance(error, Misconfigured)
-    assert "https://" in error.reason
+    assert "allow_private" in error.reason
     assert connections == 0
+
+
+async def test_plain_http_to_a_name_needs_leave_and_says_how():
+    with pytest.raises(Misconfigured, match=r"https://.*allow_private"):
+        await HttpTransport().request("GET", "http://localhost:1/", headers={}, timeout=1.0)
 
 
 # Names: what counts is what they resolve to

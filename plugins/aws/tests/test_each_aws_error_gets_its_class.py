@@ -6,7 +6,7 @@ import pytest
 
 from sidecar import Message, Misconfigured, Refused, Rejected, Throttled, Unavailable, Unknown
 from sidecar.testing import Answer, stub_server
-from sidecar_aws.errors import QUOTA_PAUSE
+from sidecar_aws.errors import QUOTA_PAUSE, BadSetting
 from sidecar_aws.ses import Ses, SesConfig
 from sidecar_aws.sns import DOUBTFUL, Sns, SnsConfig
 
@@ -30,7 +30,7 @@ SES_ERRORS = [
     (400, "AccountSendingPausedException", "", Misconfigured),
     (400, "SendingPausedException", "", Misconfigured),
     (400, "AccountSuspendedException", "", Misconfigured),
-    (400, "ConfigurationSetSendingPausedException", "", Misconfigured),
+    (400, "ConfigurationSetSendingPausedException", "", BadSetting),
     (400, "MailFromDomainNotVerifiedException", "", Misconfigured),
     (400, "MessageRejected", UNVERIFIED.format("no-reply@example.org"), Misconfigured),
     (400, "MessageRejected", UNVERIFIED.format("Example.org"), Misconfigured),
@@ -46,9 +46,9 @@ SES_ERRORS = [
     (400, "InvalidParameterValue", "Illegal address", Rejected),
     (400, "BadRequestException", "Domain contains control or whitespace", Rejected),
     (400, "BadRequestException", "Invalid email address", Rejected),
-    (400, "BadRequestException", "Configuration set <x> does not exist", Misconfigured),
-    (400, "ConfigurationSetDoesNotExist", "", Misconfigured),
-    (404, "NotFoundException", "Configuration set <x> does not exist.", Misconfigured),
+    (400, "BadRequestException", "Configuration set <x> does not exist", BadSetting),
+    (400, "ConfigurationSetDoesNotExist", "", BadSetting),
+    (404, "NotFoundException", "Configuration set <x> does not exist.", BadSetting),
     (404, "NotFoundException", "", Misconfigured),
     (400, "TemplateDoesNotExist", "", Misconfigured),
     (403, "SignatureDoesNotMatch", "The request signature we calculated ...", Misconfigured),
@@ -77,8 +77,8 @@ SNS_ERRORS = [
     (400, "InvalidParameter", NOT_VALID, Rejected),
     (400, "InvalidParameter", "Invalid parameter: Message too long", Rejected),
     (400, "InvalidParameter", "Invalid parameter: Empty message", Rejected),
-    (400, "InvalidParameter", "Invalid parameter: MessageAttributes SenderID", Misconfigured),
-    (400, "InvalidParameter", "not verified in the SMS sandbox", Misconfigured),
+    (400, "InvalidParameter", "Invalid parameter: MessageAttributes SenderID", BadSetting),
+    (400, "InvalidParameter", "not verified in the SMS sandbox", Refused),
     (400, "InvalidParameter", "something else", Rejected),
     (400, "ParameterValueInvalid", "", Rejected),
     (400, "ValidationException", "", Rejected),

@@ -6,7 +6,7 @@ from urllib.parse import parse_qs
 import pytest
 from pydantic import ValidationError
 
-from sidecar import Message, Rejected
+from sidecar import Message, Misconfigured, Refused, Rejected
 from sidecar.testing import Answer, stub_server
 from sidecar_aws.ses import Ses, SesConfig
 from sidecar_aws.sns import Sns, SnsConfig
@@ -180,3 +180,19 @@ def test_an_empty_session_token_counts_as_absent():
     keys = {"access_key_id": "AKIA", "secret_access_key": "s", "session_token": ""}
     config = SesConfig.model_validate({"kind": "ses", "sender": "codes@example.com", **keys})
     assert config.session_token is None
+
+
+async def test_a_bad_value_of_one_message_does_not_open_the_circuit():
+    no_set = Answer(
+        404,
+        {"x-amzn-errortype": "NotFoundException"},
+        b'{"message": "Configuration set <x> does not exist."}',
+    )
+    for extra, error in (({"ses": {"configuration_set": "x"}}, Refused), ({}, Misconfigured)):
+        async with stub_server(no_set) as stub:
+            settings = {"endpoint_url": stub.url, "allow_private": True, "region": "eu-west-1"}
+            keys = {"access_key_id": "AKIA", "secret_access_key": "s"}
+            config = SesConfig(kind="ses", sender="no@example.org", **settings, **keys)
+            async with Ses("ses", config) as provider:
+                with pytest.raises(error):
+                    await provider.send(mail(extra=extra), timeout=5.0)
