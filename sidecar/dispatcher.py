@@ -166,13 +166,11 @@ class Dispatcher:
     async def _claim(
         self, claim: Claim, routes: Routes, deadline: float
     ) -> Claimed | Existing | None:
+        # What the log writes too late it takes back, so that the key may be claimed again.
         try:
-            async with asyncio.timeout(self._left(deadline)):
+            async with asyncio.timeout(self._left(deadline) + LAST_MOMENT):
                 return await self._log.claim(claim, keep_keys=routes.keep_keys)
-        except (
-            LogUnavailable,
-            TimeoutError,
-        ) as error:  # the log takes back what it writes too late
+        except (LogUnavailable, TimeoutError) as error:
             complain("claim", error)
             if routes.degrade:
                 return None

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from contextlib import suppress
 
 import structlog
 
@@ -78,11 +77,13 @@ class Backlog:
 
     async def finish(self, claimed: Claimed, delivery: Delivery, seconds: float) -> None:
         """Write the end of a delivery: within `seconds`, or later as soon as the log takes it."""
-        taken = False
-        with suppress(TimeoutError):
+        try:
             async with asyncio.timeout(seconds):
-                taken = await self._taken(claimed, delivery)
-        if not taken:
+                await self._log.finish(claimed, delivery)
+        except NotUnderWay:
+            return  # a `finish` that we gave up was written after all
+        except Exception as error:  # noqa: BLE001  # whatever its fault is, the answer is given
+            complain("finish", error)
             self._waiting[claimed.id] = (claimed, delivery)
             if self._writer is None or self._writer.done():
                 self._writer = asyncio.create_task(self._keep_writing())
@@ -104,16 +105,13 @@ class Backlog:
 
     async def _write(self) -> None:
         for delivery_id, entry in list(self._waiting.items()):
-            if await self._taken(*entry) and self._waiting.get(delivery_id) is entry:
+            try:
+                await self._log.finish(*entry)
+            except NotUnderWay:
+                pass  # written after all
+            except LogUnavailable:
+                return  # the rest would fare no better
+            except Exception:  # noqa: BLE001, S112  # this one alone; it was complained of
+                continue
+            if self._waiting.get(delivery_id) is entry:
                 del self._waiting[delivery_id]
-
-    async def _taken(self, claimed: Claimed, delivery: Delivery) -> bool:
-        """Write the end; true too where the log wants no end any more."""
-        try:
-            await self._log.finish(claimed, delivery)
-        except NotUnderWay:  # written after all, although we were told that it failed
-            return True
-        except Exception as error:  # noqa: BLE001  # whatever its fault is, the answer is given
-            complain("finish", error)
-            return False
-        return True

@@ -1,7 +1,7 @@
 """Twilio: SMS through the Messages resource of the 2010-04-01 API.
 
 The wire is `HttpTransport`. The official SDK blocks a thread, and its asynchronous client ignores
-its timeout (twilio-python issue 925), so it sends nothing here: in the tests it is the oracle that
+its timeout (twilio-python #925), so it sends nothing here: in the tests it is the oracle that
 proves our requests to be, byte for byte, the ones it would have made.
 """
 
