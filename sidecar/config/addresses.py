@@ -76,6 +76,8 @@ def _host(in_brackets: str | None, plain: str) -> str:
         raise ValueError("the host must be an IP address or localhost") from None
     if (ip.version == 6) != (in_brackets is not None):
         raise ValueError("brackets are for IPv6 addresses, and these need them")
+    if isinstance(ip, ipaddress.IPv6Address) and ip.ipv4_mapped is not None:
+        raise ValueError("write the IPv4 address itself, not inside an IPv6 one")
     return str(ip)
 
 
