@@ -26,6 +26,7 @@ from sidecar.delivery.segments import count_segments
 from sidecar.journal import Backlog, Journal, complain
 from sidecar.privacy import Fingerprint, mask
 from sidecar.store import Claim, Claimed, DeliveryLog, Existing, LogUnavailable
+from sidecar.store.recovery import under_way
 
 LAST_MOMENT = 0.2
 """Seconds past its deadline that an answer waits until its end is written."""
@@ -145,14 +146,15 @@ class Dispatcher:
     async def _run(self, wish: Wish, chain: Chain, body_hash: str, routes: Routes) -> Delivery:
         claim = self._claim_of(wish, body_hash)
         deadline = self._deadline(wish, routes)
-        claimed = await self._claim(claim, routes, deadline)
+        ahead = self._foresee(chain)
+        claimed = await self._claim(claim, routes, deadline, ahead)
         if isinstance(claimed, Existing):
             return self._known(claimed)
         if claimed is not None:
             claim = replace(claim, id=claimed.id)
             self._backlog.forget(claimed.id)
         message = replace(wish.message, id=claim.id)
-        journal = Journal(self._log, claimed, self._clock, degrade=routes.degrade)
+        journal = Journal(self._log, claimed, self._clock, degrade=routes.degrade, ahead=ahead)
         try:
             attempts = await chain.deliver(message, deadline, journal)
         except asyncio.CancelledError:  # the drain has ended; what is under way may be taken
@@ -164,17 +166,24 @@ class Dispatcher:
         return delivery
 
     async def _claim(
-        self, claim: Claim, routes: Routes, deadline: float
+        self, claim: Claim, routes: Routes, deadline: float, ahead: Sequence[Attempt]
     ) -> Claimed | Existing | None:
         # What the log writes too late it takes back, so that the key may be claimed again.
         try:
             async with asyncio.timeout(self._left(deadline) + LAST_MOMENT):
-                return await self._log.claim(claim, keep_keys=routes.keep_keys)
+                return await self._log.claim(claim, keep_keys=routes.keep_keys, first=ahead)
         except (LogUnavailable, TimeoutError) as error:
             complain("claim", error)
             if routes.degrade:
                 return None
             raise LogRefuses("the delivery log cannot be written; nothing was sent") from error
+
+    def _foresee(self, chain: Chain) -> tuple[Attempt, ...]:
+        foreseen = chain.foresee()
+        if foreseen is None:
+            return ()
+        passed_by, link = foreseen
+        return (*passed_by, under_way(link.name, link.kind, self._clock.time()))
 
     def _left(self, deadline: float) -> float:
         return deadline - self._clock.monotonic()

@@ -24,10 +24,19 @@ def complain(step: str, error: Exception) -> None:
 
 
 class Journal:
-    """The log as one delivery's chain sees it; `complete` tells whether it took every row."""
+    """The log as one delivery's chain sees it; `complete` tells whether it took every row.
+
+    `ahead` are the attempts that were written with the claim, the last one about to be made.
+    """
 
     def __init__(
-        self, log: DeliveryLog, claimed: Claimed | None, clock: Clock, *, degrade: bool
+        self,
+        log: DeliveryLog,
+        claimed: Claimed | None,
+        clock: Clock,
+        *,
+        degrade: bool,
+        ahead: Sequence[Attempt] = (),
     ) -> None:
         self.complete = claimed is not None
         self._log = log
@@ -35,6 +44,7 @@ class Journal:
         self._clock = clock
         self._degrade = degrade
         self._seen: tuple[Attempt, ...] = ()
+        self._ahead = ahead
 
     def cut_off(self) -> tuple[Attempt, ...]:
         """The attempts so far, the one under way as `unknown`: for a delivery that is cut off."""
@@ -50,6 +60,8 @@ class Journal:
     async def _write(self, link: Link, so_far: Sequence[Attempt], at: float) -> bool:
         if self._claimed is None:
             return self._degrade
+        if self._is_written(link, so_far):
+            return True
         try:
             await self._log.sending(self._claimed, so_far, link.name, link.kind, at)
         except LogUnavailable as error:
@@ -57,6 +69,12 @@ class Journal:
             self.complete = not self._degrade
             return self._degrade
         return True
+
+    def _is_written(self, link: Link, so_far: Sequence[Attempt]) -> bool:
+        # What was foreseen is of use for the first call alone.
+        ahead, self._ahead = self._ahead, ()
+        walked = [*(a.provider for a in so_far), link.name]
+        return not any(a.tried for a in so_far) and [a.provider for a in ahead] == walked
 
 
 class Backlog:

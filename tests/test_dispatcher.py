@@ -10,6 +10,7 @@ import pytest
 from sidecar.declined import Draining, InFlight, KeyReused, LogRefuses, NoChain, Overloaded
 from sidecar.delivery.breaker import Breaker, BreakerSettings
 from sidecar.delivery.chain import Chain
+from sidecar.delivery.errors import Unavailable
 from sidecar.delivery.link import Limits, Link, Room
 from sidecar.delivery.model import Message, Outcome, Receipt, SkipReason, Status
 from sidecar.delivery.policy import ChainPolicy
@@ -35,9 +36,9 @@ class FlakyLog(MemoryLog):
         if operation in self.broken:
             raise LogUnavailable("broken for the test")
 
-    async def claim(self, claim, *, keep_keys):
+    async def claim(self, claim, *, keep_keys, first=()):
         self._say("claim")
-        return await super().claim(claim, keep_keys=keep_keys)
+        return await super().claim(claim, keep_keys=keep_keys, first=first)
 
     async def sending(self, claimed, so_far, provider, kind, at):
         self._say("sending")
@@ -129,20 +130,48 @@ async def test_refuse_sends_nothing_without_a_claim(house):
 
 async def test_refuse_sends_nothing_without_a_sending_row():
     house = await opened([], [])
-    house.log.broken = {"sending"}
+    house.providers[0].script.append(lambda m: house.log.broken.add("sending") or fails())
     delivery = await house.send()
-    assert house.calls == 0
-    assert delivery.status is Status.UNAVAILABLE
-    assert {a.reason for a in delivery.attempts} == {SkipReason.LOG_UNAVAILABLE}
+    assert [len(p.sent) for p in house.providers] == [1, 0]
+    assert delivery.status is Status.FAILED
+    assert delivery.attempts[1].reason == SkipReason.LOG_UNAVAILABLE
 
 
-@pytest.mark.parametrize("broken", [{"claim"}, {"sending"}])
-async def test_degrade_sends_and_flags_it(broken):
+async def test_degrade_sends_without_a_claim_and_flags_it():
     house = await opened([], degrade=True)
-    house.log.broken = broken
+    house.log.broken = {"claim"}
     delivery = await house.send()
     assert (delivery.status, delivery.logged) == (Status.ACCEPTED, False)
     assert house.calls == 1
+
+
+async def test_degrade_sends_without_a_sending_row_and_flags_it():
+    house = await opened([], [], degrade=True)
+    house.providers[0].script.append(lambda m: house.log.broken.add("sending") or fails())
+    delivery = await house.send()
+    assert (delivery.status, delivery.logged) == (Status.ACCEPTED, False)
+    assert [len(p.sent) for p in house.providers] == [1, 1]
+
+
+async def test_what_was_foreseen_and_did_not_come_true_is_written_anew():
+    house = await opened([], [])
+    chain = house.dispatcher.routes.chains["sms"]
+    foresee = chain.foresee
+
+    def and_then_it_is_gone():
+        foreseen = foresee()
+        chain.links[0].enabled = False
+        return foreseen
+
+    chain.foresee = and_then_it_is_gone
+    delivery = await house.send(id="m-1")
+    assert [a.outcome for a in delivery.attempts] == [Outcome.SKIPPED, Outcome.ACCEPTED]
+    assert house.log.told.count("sending") == 2
+    assert await house.log.get("m-1") == delivery
+
+
+def fails():
+    raise Unavailable("x")
 
 
 async def test_an_end_that_cannot_be_written_is_answered_kept_and_written_later(house):

@@ -69,6 +69,19 @@ class Chain:
             attempts.append(await self._call(link, leave, message, deadline, journal, attempts))
         return tuple(attempts)
 
+    def foresee(self) -> tuple[tuple[Attempt, ...], Link] | None:
+        """Who would be called first, and who would be passed by; None where nobody or not at once.
+
+        It changes nothing and promises nothing: it lets a log write ahead in one go.
+        """
+        passed_by: list[Attempt] = []
+        for link in self.links:
+            reason = link.would_skip()
+            if reason is None:
+                return (tuple(passed_by), link) if self.room.has_room(link) else None
+            passed_by.append(skipped(link, reason))
+        return None
+
     def retry_after(self) -> float | None:
         """Seconds until the first gate opens; None where no gate will without a person.
 

@@ -155,7 +155,7 @@ class Room:
 
     async def enter(self, link: Link, patience: float) -> bool:
         """Take a place at `link`, waiting at most `patience` seconds; False where there is none."""
-        if self._has_room(link):  # never while another waits for it: `leave` serves those first
+        if self.has_room(link):  # never while another waits for it: `leave` serves those first
             self._take(link)
             return True
         if patience <= 0 or self.waiting >= self.limits.queue:
@@ -180,12 +180,13 @@ class Room:
         self.in_flight -= 1
         for entry in list(self._waiting):
             waiting, place = entry
-            if self._has_room(waiting):
+            if self.has_room(waiting):
                 self._waiting.remove(entry)
                 self._take(waiting)
                 place.set_result(None)
 
-    def _has_room(self, link: Link) -> bool:
+    def has_room(self, link: Link) -> bool:
+        """Whether an attempt at `link` would begin without waiting."""
         limits = self.limits
         return self.in_flight < limits.in_flight and link.in_flight < limits.in_flight_per_provider
 

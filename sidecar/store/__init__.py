@@ -89,12 +89,17 @@ class DeliveryLog(Protocol):
         Raises `LogError`.
         """
 
-    async def claim(self, claim: Claim, *, keep_keys: float) -> Claimed | Existing:
+    async def claim(
+        self, claim: Claim, *, keep_keys: float, first: Sequence[Attempt] = ()
+    ) -> Claimed | Existing:
         """Claim the key, or say what is there already. `keep_keys`: seconds a key is remembered.
 
         The key decides where it is known, whatever id comes with it; then the id does, but not
         under another key. A delivery that surely was not sent is claimed again, with the same
         body, as its next run. Cancelled, the claim is given back.
+
+        `first` is what `sending` would write next - the attempts so far, and the one that is about
+        to be made - and is written in the same commit: one hand-over less for every send.
         """
 
     async def sending(

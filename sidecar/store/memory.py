@@ -41,7 +41,16 @@ class MemoryLog:
             self._end(entry, closed(entry.delivery, entry.under_way, self._now()))
         return Recovery(attempts, len(pending))
 
-    async def claim(self, claim: Claim, *, keep_keys: float) -> Claimed | Existing:
+    async def claim(
+        self, claim: Claim, *, keep_keys: float, first: Sequence[Attempt] = ()
+    ) -> Claimed | Existing:
+        answer = self._claim(claim, keep_keys)
+        if first and isinstance(answer, Claimed):
+            ahead = first[-1]
+            await self.sending(answer, first[:-1], ahead.provider, ahead.kind, ahead.started_at)
+        return answer
+
+    def _claim(self, claim: Claim, keep_keys: float) -> Claimed | Existing:
         self._must_be_open()
         found = self._found(claim, keep_keys)
         if found is None:

@@ -81,9 +81,11 @@ class SqliteLog:
         self._writer = writer
         return found
 
-    async def claim(self, claim: Claim, *, keep_keys: float) -> Claimed | Existing:
+    async def claim(
+        self, claim: Claim, *, keep_keys: float, first: Sequence[Attempt] = ()
+    ) -> Claimed | Existing:
         return await self._writer.do(
-            lambda db: tables.claim(db.connection, claim, keep_keys), undo=_withdraw
+            lambda db: tables.claim(db.connection, claim, keep_keys, first), undo=_withdraw
         )
 
     async def sending(

@@ -58,7 +58,7 @@ class AttemptRow(NamedTuple):
 
 
 # One statement for the common case: the key and the id are new.
-_CLAIM = """
+_NEW_CLAIM = """
     INSERT INTO deliveries
     SELECT NULL, ?, 1, 'pending', ?, ?, ?, ?, ?, ?, ?, ?, NULL, NULL, NULL, 1
     WHERE NOT EXISTS (SELECT 1 FROM deliveries WHERE key_hash = ? AND started_at > ?)
@@ -85,6 +85,10 @@ _WITHDRAW = """
     UPDATE deliveries SET status = 'unavailable', ended_at = started_at, reason = ?
     WHERE id = ? AND run = ? AND status = 'pending'
 """
+_CUT_WITHDRAWN = """
+    DELETE FROM attempts WHERE run = ?2 AND delivery =
+        (SELECT number FROM deliveries WHERE id = ?1 AND run = ?2 AND status = 'pending')
+"""
 _ATTEMPTS = "SELECT * FROM attempts WHERE delivery = ? AND run = ? ORDER BY seq"
 _WRITE_ATTEMPT = """
     INSERT OR REPLACE INTO attempts VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
@@ -96,10 +100,19 @@ _OLD = """
 """
 
 
-def claim(db: Statements, claim: Claim, keep_keys: float) -> Claimed | Existing:
+def claim(
+    db: Statements, claim: Claim, keep_keys: float, first: Sequence[Attempt] = ()
+) -> Claimed | Existing:
     """See `DeliveryLog.claim`."""
+    answer = _claim(db, claim, keep_keys)
+    if first and isinstance(answer, Claimed):
+        sending(db, answer, first[:-1], first[-1])
+    return answer
+
+
+def _claim(db: Statements, claim: Claim, keep_keys: float) -> Claimed | Existing:
     oldest = claim.at - keep_keys
-    if db.execute(_CLAIM, (claim.id, *_facts(claim), claim.key_hash, oldest)).rowcount:
+    if db.execute(_NEW_CLAIM, (claim.id, *_facts(claim), claim.key_hash, oldest)).rowcount:
         return Claimed(claim.id, 1)
     row = db.execute(_BY_KEY, (claim.key_hash, oldest)).fetchone()
     found = DeliveryRow(*(row or db.execute(_BY_ID, (claim.id,)).fetchone()))
@@ -114,6 +127,7 @@ def claim(db: Statements, claim: Claim, keep_keys: float) -> Claimed | Existing:
 
 def withdraw(db: Statements, claimed: Claimed) -> None:
     """Give back a claim whose caller was told that it failed: surely not sent, may run again."""
+    db.execute(_CUT_WITHDRAWN, (claimed.id, claimed.run))
     db.execute(_WITHDRAW, (_TOO_LATE, claimed.id, claimed.run))
 
 

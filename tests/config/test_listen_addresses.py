@@ -64,7 +64,7 @@ def test_what_is_read(text, address, loopback):
     ],
 )
 def test_what_is_not(text):
-    with pytest.raises(ValueError, match=r"must|written|bytes|brackets"):
+    with pytest.raises(ValueError, match=r"must|written|bytes|brackets|IPv4"):
         parse_address(text)
 
 

@@ -6,6 +6,7 @@ import pytest
 
 from sidecar.delivery.model import Attempt, Outcome, SkipReason, Status, Transition
 from sidecar.store import Claimed, Existing, LogUnavailable, Recovery
+from sidecar.store.recovery import under_way
 
 DAY = 86_400.0
 SURELY_NOT_SENT = [status for status in Status if status.surely_not_sent]
@@ -117,6 +118,20 @@ async def test_a_claim_that_nobody_acted_on_surely_was_not_sent(log, kept, claim
     assert closed.reason == "interrupted before a provider can have taken it"
     assert closed.ended_at == claim.at + 60
     assert await kept.log.claim(claim, keep_keys=DAY) == Claimed("d-1", 2)
+
+
+async def test_what_is_written_ahead_with_the_claim_may_have_been_sent(log, kept, claim_of, down):
+    claim = claim_of(key_hash="k")
+    ahead = under_way("twilio-eu", "twilio", claim.at)
+    claimed = await log.claim(claim, keep_keys=DAY, first=(down, ahead))
+    assert claimed == Claimed("d-1", 1)
+    assert await log.claim(claim, keep_keys=DAY, first=(ahead,)) == Existing(
+        (await log.get("d-1")), same_body=True
+    )
+    assert await kept.restart() == Recovery(attempts=1, deliveries=1)
+    closed = await kept.log.get("d-1")
+    assert closed.status is Status.UNKNOWN
+    assert closed.attempts == (down, ahead)
 
 
 async def test_an_attempt_under_way_may_have_been_sent(log, kept, claim_of, down):
