@@ -11,6 +11,7 @@ from blockbuster import BlockingError, blockbuster_ctx
 
 from sidecar.delivery.model import Status
 from sidecar.store import Claimed, Existing, LogUnavailable, tables
+from sidecar.store.recovery import under_way
 from sidecar.store.sqlite import SqliteLog
 
 PATIENT = 20.0
@@ -198,3 +199,14 @@ async def test_nothing_of_it_blocks_the_event_loop(tmp_path, send, claim_of, end
         connection = sqlite3.Connection(":memory:")
         with contextlib.closing(connection), pytest.raises(BlockingError):
             tables.get(connection, "d-1")
+
+
+async def test_a_claim_that_is_given_back_leaves_no_attempt_under_way(sqlite, claim_of):
+    ahead = under_way("sns", "sns", 1.0)
+    claimed = await sqlite.claim(claim_of(), keep_keys=60.0, first=(ahead,))
+    await sqlite._writer.do(lambda db: tables.withdraw(db.connection, claimed))
+    rows = await sqlite._writer.do(
+        lambda db: db.connection.execute("SELECT count(*) FROM attempts").fetchone()
+    )
+    assert rows == (0,)
+    assert (await sqlite.get("d-1")).status.surely_not_sent

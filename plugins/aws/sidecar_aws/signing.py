@@ -15,8 +15,8 @@ def sign(
     `service` is the signing name (`ses`, `sns`), `url` the whole address as it goes on the wire.
     """
     from botocore.auth import SigV4Auth  # noqa: PLC0415  # loaded by now, in the thread of `sdk`
-    from botocore.awsrequest import AWSRequest  # noqa: PLC0415
-    from botocore.credentials import Credentials  # noqa: PLC0415
+    from botocore.awsrequest import AWSRequest  # noqa: PLC0415  # the same
+    from botocore.credentials import Credentials  # noqa: PLC0415  # the same
 
     keys = access.keys
     credentials = Credentials(keys.access_key, keys.secret_key, keys.token)

@@ -71,7 +71,7 @@ class Smtp(Provider[SmtpConfig]):
 
     def _open_pool(self) -> Pool:
         # aiosmtplib costs 84 ms and 14 MiB, and the default configuration only offers to use it.
-        from sidecar_smtp.pool import Pool  # noqa: PLC0415
+        from sidecar_smtp.pool import Pool  # noqa: PLC0415  # loads aiosmtplib
 
         if self._pool is None:
             self._pool = Pool(self.config, self._tls(), self._now)

@@ -1,0 +1,40 @@
+"""What the process does without being asked."""
+
+from __future__ import annotations
+
+import asyncio
+
+from sidecar import app
+from sidecar.config import load
+from sidecar.delivery.model import Delivery, Status
+from sidecar.registry import Registry
+from sidecar.store import Claim
+from sidecar.testing import ManualClock
+
+DAY = 86_400.0
+TEXT = """
+log: {path: ':memory:', retention: 30d}
+providers: {console: {}}
+chains: {sms: [console]}
+"""
+
+
+async def test_deliveries_older_than_the_retention_are_pruned(tmp_path, monkeypatch):
+    monkeypatch.setattr(app, "PRUNE_INTERVAL", 0.0)
+    path = tmp_path / "providers.yaml"
+    path.write_text(TEXT)
+    registry = Registry()
+    config = load(path, environ={}, provider_class=registry.provider_class)
+    clock = ManualClock(start=100 * DAY)
+    sidecar = app.Sidecar(config, registry, clock)
+    log = sidecar._log
+    await log.open()
+    for name, age in (("old", 31 * DAY), ("young", 29 * DAY)):
+        at = clock.time() - age
+        claimed = await log.claim(Claim(name, "sms", "otp", "", "", "", at), keep_keys=DAY)
+        await log.finish(claimed, Delivery(name, "sms", "otp", Status.ACCEPTED, at, at))
+    pruning = asyncio.create_task(sidecar._keep_pruning())
+    while await log.get("old") is not None:  # noqa: ASYNC110  # pruning tells nobody
+        await asyncio.sleep(0)
+    assert await log.get("young") is not None
+    pruning.cancel()
