@@ -7,6 +7,7 @@ is in effect, and why) and `schema` (what an editor completes from).
 
 from sidecar.config.addresses import TcpAddress, UnixAddress
 from sidecar.config.faults import ConfigFaults, Fault
+from sidecar.config.files import have_changed, look
 from sidecar.config.loader import load
 from sidecar.config.model import ChainSection, Config, Limits, Log, ProviderSection, Server
 from sidecar.config.schema import schema
@@ -25,7 +26,9 @@ __all__ = [
     "TcpAddress",
     "UnixAddress",
     "effective",
+    "have_changed",
     "load",
+    "look",
     "schema",
     "starter",
 ]

@@ -13,10 +13,11 @@ from sidecar.config.chains import ChainReader
 from sidecar.config.document import MAX_BYTES, parse
 from sidecar.config.draft import Draft
 from sidecar.config.faults import FaultLog, Place
+from sidecar.config.files import look
 from sidecar.config.model import ChainSection, Config, ProviderSection, Root
 from sidecar.config.providers import ProviderClass, ProviderReader, Sections
 from sidecar.config.show import origins_of
-from sidecar.config.variables import Gap, expand, read_environment
+from sidecar.config.variables import Environment, Gap, expand, read_environment
 
 
 def load(path: Path, *, environ: Mapping[str, str], provider_class: ProviderClass) -> Config:
@@ -27,9 +28,10 @@ def load(path: Path, *, environ: Mapping[str, str], provider_class: ProviderClas
     every fault and its place.
     """
     faults = FaultLog(str(path))
+    seen = {path: look(path)}
     data = _read(path, faults)
     document = parse(data, faults)
-    environment = read_environment(path.parent, dict(environ), faults)
+    environment = read_environment(path.parent, dict(environ), seen, faults)
     draft = Draft(document, expand(document, environment, faults), faults)
     root = draft.validated(Root, (), _top(draft))
     breaker = root.breaker if root is not None else Root(chains={}).breaker
@@ -40,7 +42,7 @@ def load(path: Path, *, environ: Mapping[str, str], provider_class: ProviderClas
     faults.raise_any()
     assert root is not None
     digest = hashlib.sha256(data).hexdigest()[:12]
-    config = _made(path, digest, root, draft, providers, chains, environment.values)
+    config = _made(path, digest, root, draft, providers, chains, environment)
     return replace(config, origins=MappingProxyType(origins_of(config, draft)))
 
 
@@ -74,7 +76,7 @@ def _made(
     draft: Draft,
     providers: Sections,
     chains: Mapping[str, ChainSection],
-    environ: Mapping[str, str],
+    environment: Environment,
 ) -> Config:
     sections: dict[str, ProviderSection] = {
         name: section for name, section in providers.items() if section is not None
@@ -91,5 +93,7 @@ def _made(
         chains=MappingProxyType(dict(chains)),
         origins=MappingProxyType({}),
         secrets=frozenset(draft.secrets | draft.expansion.secrets),
-        environ=MappingProxyType(dict(environ)),
+        environ=MappingProxyType(dict(environment.values)),
+        asked=frozenset(environment.asked),
+        seen=MappingProxyType(dict(environment.seen)),
     )

@@ -18,6 +18,7 @@ from dotenv.parser import parse_stream
 
 from sidecar.config.document import MAX_TEXT, Document
 from sidecar.config.faults import FaultLog, KeyPath, Place, printable
+from sidecar.config.files import Seen, look
 
 FILE_LIMIT = 64 * 1024
 """Bytes of a `.env` and of a secret's file; longer ones are refused."""
@@ -31,19 +32,27 @@ _HOW = "write `${NAME}`, `${NAME:-default}`, `${file:/path}`, or `$$` for a doll
 
 @dataclass(frozen=True, slots=True)
 class Environment:
-    """The process's variables with those of `.env` beneath; `directory` is the configuration's."""
+    """The process's variables with those of `.env` beneath; `directory` is the configuration's.
+
+    `seen` gathers the files that are read, `asked` the names of the variables that a text uses.
+    """
 
     values: Mapping[str, str]
     process: Mapping[str, str]
     directory: Path
+    seen: Seen
+    asked: set[str] = field(default_factory=set)
 
     def origin(self, name: str) -> str:
         return f"env {name}" if name in self.process else f".env {name}"
 
 
-def read_environment(directory: Path, process: Mapping[str, str], faults: FaultLog) -> Environment:
+def read_environment(
+    directory: Path, process: Mapping[str, str], seen: Seen, faults: FaultLog
+) -> Environment:
     """Read `.env` in `directory`, if there is one; a line that cannot be read is a fault."""
     path = directory / ".env"
+    seen[path] = look(path)
     beneath: dict[str, str] = {}
     try:
         text = _read(path)
@@ -59,7 +68,7 @@ def read_environment(directory: Path, process: Mapping[str, str], faults: FaultL
             break
         if line.key is not None and line.value is not None:
             beneath[line.key] = line.value
-    return Environment({**beneath, **process}, process, directory)
+    return Environment({**beneath, **process}, process, directory, seen)
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,6 +159,7 @@ class _Expander:
         return self._bounded(self._variable(match[1], match[2], path, origins), path)
 
     def _variable(self, name: str, default: str | None, path: KeyPath, origins: list[str]) -> str:
+        self._environment.asked.add(name)
         value = self._environment.values.get(name, "")
         if not value and default is not None:
             return default.replace("$$", "$")
@@ -170,7 +180,9 @@ class _Expander:
 
     def _file(self, name: str, path: KeyPath) -> str:
         if name not in self._files:
-            self._files[name] = _secret(self._environment.directory / name)
+            path_of_it = self._environment.directory / name
+            self._environment.seen[path_of_it] = look(path_of_it)
+            self._files[name] = _secret(path_of_it)
         content, shown = self._files[name], printable(name)
         if isinstance(content, FileNotFoundError | NotADirectoryError):
             raise self._gap(path, shown, f"the file `{shown}` is not there")

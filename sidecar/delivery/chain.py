@@ -69,6 +69,11 @@ class Chain:
             attempts.append(await self._call(link, leave, message, deadline, journal, attempts))
         return tuple(attempts)
 
+    def take_over(self, before: Chain) -> None:
+        """Go on where the chain of an older configuration stopped: whom it probed in panic, when."""
+        self._next_panic = before._next_panic
+        self._probed = before._probed
+
     def foresee(self) -> tuple[tuple[Attempt, ...], Link] | None:
         """Who would be called first, and who would be passed by; None where nobody or not at once.
 

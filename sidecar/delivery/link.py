@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from sidecar.delivery.breaker import Breaker, Permit, State
@@ -18,13 +18,27 @@ LEASE_MARGIN = 1.0
 """Seconds a half-open trial may outlive its attempt's timeout before another may start."""
 
 
+@dataclass(slots=True, eq=False)
+class Standing:
+    """What is known of a provider from the calls so far, its circuit apart.
+
+    Every version of the configuration that leaves the provider as it is shares it.
+    """
+
+    in_flight: int = 0
+    abandoned: set[asyncio.Task[Any]] = field(default_factory=set)  # held, or they may vanish
+    last_error: Attempt | None = None
+    last_success_at: float | None = None
+    throttled_until: float = float("-inf")
+
+
 class Link:
     """A provider as every chain that names it sees it; its state is shared between them.
 
     `provider` is None where the environment lacks what `missing` names, or where it could not be
     started, for the reason in `broken`: such a link stays visible and is skipped. `timeout` bounds
     one attempt, in seconds. `told_late(name, outcome)` hears of a call that ended after its
-    attempt was over.
+    attempt was over. `standing` is handed on where another link had the same provider before.
     """
 
     def __init__(
@@ -40,6 +54,7 @@ class Link:
         missing: Sequence[str] = (),
         broken: str | None = None,
         told_late: Callable[[str, str], None] = lambda *_: None,
+        standing: Standing | None = None,
     ) -> None:
         self.name = name
         self.kind = kind
@@ -50,25 +65,36 @@ class Link:
         self.enabled = enabled
         self.missing = tuple(missing)
         self.broken = broken
+        self.standing = standing or Standing()
         self._told_late = told_late
-        self.in_flight = 0
-        self.abandoned: set[asyncio.Task[Any]] = set()  # held: a task nobody refers to may vanish
-        self.last_error: Attempt | None = None
-        self.last_success_at: float | None = None
-        self._throttled_until = float("-inf")
+
+    @property
+    def in_flight(self) -> int:
+        """Attempts under way."""
+        return self.standing.in_flight
 
     @property
     def zombies(self) -> int:
         """Calls that outlived their cancellation and are still running."""
-        return len(self.abandoned)
+        return len(self.standing.abandoned)
+
+    @property
+    def last_error(self) -> Attempt | None:
+        """The latest attempt that was not accepted."""
+        return self.standing.last_error
+
+    @property
+    def last_success_at(self) -> float | None:
+        """When a message was accepted last; Unix time in seconds."""
+        return self.standing.last_success_at
 
     def abandon(self, call: asyncio.Task[Any]) -> None:
         """Let a call run on that outlived its cancellation; how it ends is told, and no more."""
-        self.abandoned.add(call)
+        self.standing.abandoned.add(call)
         call.add_done_callback(self._bury)
 
     def _bury(self, call: asyncio.Task[Any]) -> None:
-        self.abandoned.discard(call)
+        self.standing.abandoned.discard(call)
         ended = not call.cancelled() and call.exception() is None
         self._told_late(self.name, str(call.result().outcome) if ended else "cancelled")
 
@@ -91,16 +117,16 @@ class Link:
     def heard(self, attempt: Attempt, retry_after: float | None = None) -> None:
         """Remember how an attempt ended; `retry_after` in seconds, where it was throttled."""
         if attempt.outcome is Outcome.ACCEPTED:
-            self.last_success_at = attempt.started_at + attempt.seconds
+            self.standing.last_success_at = attempt.started_at + attempt.seconds
         else:
-            self.last_error = attempt
+            self.standing.last_error = attempt
         if attempt.outcome is Outcome.THROTTLED:
             until = self.clock.monotonic() + throttle_seconds(retry_after)
-            self._throttled_until = max(self._throttled_until, until)
+            self.standing.throttled_until = max(self.standing.throttled_until, until)
 
     def throttled_for(self) -> float | None:
         """Seconds until the provider's own rate limit lets us in; None where it does not hold."""
-        left = self._throttled_until - self.clock.monotonic()
+        left = self.standing.throttled_until - self.clock.monotonic()
         return left if left > 0 else None
 
     def opens_in(self) -> float | None:
@@ -176,8 +202,16 @@ class Room:
 
     def leave(self, link: Link) -> None:
         """Give a place back; the first one who waits and fits takes it."""
-        link.in_flight -= 1
+        link.standing.in_flight -= 1
         self.in_flight -= 1
+        self._serve()
+
+    def resize(self, limits: Limits) -> None:
+        """Other limits from now on. What is under way stays, also where it is too many."""
+        self.limits = limits
+        self._serve()
+
+    def _serve(self) -> None:
         for entry in list(self._waiting):
             waiting, place = entry
             if self.has_room(waiting):
@@ -191,7 +225,7 @@ class Room:
         return self.in_flight < limits.in_flight and link.in_flight < limits.in_flight_per_provider
 
     def _take(self, link: Link) -> None:
-        link.in_flight += 1
+        link.standing.in_flight += 1
         self.in_flight += 1
 
 

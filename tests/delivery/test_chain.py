@@ -306,7 +306,7 @@ async def test_the_answer_comes_before_the_deadline_whatever_the_plugins_do(box,
     assert box.clock.monotonic() - began <= 10.0
     gone.set()
     for link in box.links.values():
-        for zombie in list(link.abandoned):
+        for zombie in list(link.standing.abandoned):
             zombie.cancel()
     await until(lambda: not any(link.zombies for link in box.links.values()))
 

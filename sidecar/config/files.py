@@ -1,0 +1,39 @@
+"""The files that a configuration was read from, so that a change of one of them can be seen."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import stat
+from collections.abc import Mapping
+from pathlib import Path
+
+from sidecar.config.document import MAX_BYTES
+
+Seen = dict[Path, str]
+"""What each file looked like just before it was read: a change in between shows as a change."""
+
+
+def look(path: Path) -> str:
+    """What the file at `path` looks like now: a digest of its content, or why there is none.
+
+    Raises nothing. Content past 256 KiB counts by its size: such a file is refused, unread.
+    """
+    try:
+        # Without O_NONBLOCK a named pipe would hold this up for ever.
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        try:
+            status = os.fstat(descriptor)
+            if not stat.S_ISREG(status.st_mode):
+                return "not a regular file"
+            content = os.pread(descriptor, MAX_BYTES, 0)
+        finally:
+            os.close(descriptor)
+    except (OSError, ValueError) as error:
+        return type(error).__name__
+    return f"{status.st_size} {hashlib.sha256(content).hexdigest()}"
+
+
+def have_changed(seen: Mapping[Path, str]) -> bool:
+    """Whether one of the files looks otherwise than it did. Reads them all: for a thread."""
+    return any(look(path) != before for path, before in seen.items())
