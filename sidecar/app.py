@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import Iterable
+from collections.abc import Collection, Coroutine, Iterable
 from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
@@ -18,24 +18,24 @@ from sidecar.api.edge import Face
 from sidecar.api.routes import build_api, build_ops
 from sidecar.config import Config, TcpAddress, UnixAddress
 from sidecar.delivery.clock import Clock, SystemClock
+from sidecar.delivery.errors import ConfigError
 from sidecar.delivery.link import Link
 from sidecar.delivery.provider import Provider
 from sidecar.dispatcher import Dispatcher
+from sidecar.guests import close_all, open_all
 from sidecar.listeners import ListenError, address_of, open_listener
 from sidecar.metrics import Metrics
 from sidecar.observers import Observers
 from sidecar.privacy import Fingerprint
 from sidecar.registry import Registry
+from sidecar.reload import Changes, Load, Reloader
 from sidecar.store import DeliveryLog, LogError, LogUnavailable
 from sidecar.store.memory import MemoryLog
 from sidecar.store.sqlite import SqliteLog
+from sidecar.surroundings import Surroundings
 from sidecar.tokens import TokenFile
-from sidecar.world import build_world, why_broken
+from sidecar.world import World, build_world, changes_between, refuse_broken, with_fixed
 
-PROVIDER_OPEN = 5.0
-"""Seconds a provider has to open at start; a slower one is left out, visibly."""
-PROVIDER_CLOSE = 2.0
-"""Seconds a provider has to close."""
 PRUNE_INTERVAL = 60.0
 PRUNE_STEP = 500
 """Deliveries removed in one step, so that a send never waits behind a long one."""
@@ -52,11 +52,27 @@ class StartError(Exception):
 
 
 class Sidecar:
-    """Everything that runs: the world, the log, the dispatcher and the listeners."""
+    """Everything that runs: the world, the log, the dispatcher and the listeners.
 
-    def __init__(self, config: Config, registry: Registry, clock: Clock | None = None) -> None:
+    `config` is the configuration in effect; a reload changes it.
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        registry: Registry,
+        *,
+        load: Load | None = None,
+        surroundings: Surroundings | None = None,
+        clock: Clock | None = None,
+    ) -> None:
+        """`load` reads the configuration anew; without it there is no reload."""
         self.config = config
         self._clock = clock or SystemClock()
+        self._surroundings = surroundings or Surroundings({})
+        self._reloader = Reloader(config, load or (lambda: config), self._apply, self._clock)
+        self._reloads = load is not None
+        self._retiring: set[asyncio.Task[None]] = set()
         self._metrics = Metrics()
         for observer in (logs.CanonicalLine(), self._metrics):
             registry.register(observer)
@@ -72,8 +88,10 @@ class Sidecar:
         """Open the log, the providers, then the listeners. Raises `StartError`."""
         try:
             await self._open_log()
-            await asyncio.gather(*(_open(link) for link in self.links()))
+            await open_all(self.links())
             await self._listen()
+            if self._reloads:
+                self._keep(self._reloader.run())
         except BaseException:
             await self._stack.aclose()
             raise
@@ -108,9 +126,8 @@ class Sidecar:
             self._clock,
             self._observers.delivery_ended,
         )
-        self._metrics.watch(self._dispatcher, self.links)
-        pruning = asyncio.create_task(self._keep_pruning())
-        self._stack.push_async_callback(_cancelled, pruning)
+        self._metrics.watch(self._dispatcher, self.links, lambda: self._reloader.state)
+        self._keep(self._keep_pruning())
         self._stack.push_async_callback(self._close_providers)
         self._stack.push_async_callback(self._dispatcher.stop)
 
@@ -120,13 +137,15 @@ class Sidecar:
 
     async def _listen(self) -> None:
         server = self.config.server
+        self._door = Door(server.allowed_hosts, self._token(server.token_file))
         face = Face(
             dispatcher=self._dispatcher,
-            door=self._door(),
+            door=self._door,
             metrics=self._metrics,
             clock=self._clock,
             world=lambda: self._world,
             ready=self._why_not_ready,
+            reloads=lambda: self._reloader.state,
         )
         listener = await self._serve(build_api(face), server.listen)
         if listener.family != socket.AF_UNIX:
@@ -134,15 +153,11 @@ class Sidecar:
         if server.ops_listen is not None:
             await self._serve(build_ops(face), server.ops_listen)
 
-    def _door(self) -> Door:
-        server = self.config.server
+    def _token(self, path: Path | None) -> TokenFile | None:
         try:
-            token = (
-                TokenFile(Path(server.token_file), logs.redactor.add) if server.token_file else None
-            )
+            return TokenFile(path, logs.redactor.add) if path else None
         except (OSError, ValueError) as error:
             raise StartError(f"cannot use server.token_file: {error}") from error
-        return Door(server.allowed_hosts, token)
 
     async def _serve(self, app: web.Application, where: TcpAddress | UnixAddress) -> socket.socket:
         runner = web.AppRunner(
@@ -182,7 +197,65 @@ class Sidecar:
                 structlog.get_logger().warning("prune_failed")
 
     async def _close_providers(self) -> None:
-        await asyncio.gather(*(_close(link) for link in self.links()))
+        await close_all(self._world.providers())
+        if self._retiring:
+            await asyncio.wait(self._retiring)
+
+    def _keep(self, work: Coroutine[Any, Any, None]) -> None:
+        """Let `work` run until the end of everything."""
+        self._stack.push_async_callback(_cancelled, asyncio.create_task(work))
+
+    # Reload
+
+    def reload(self) -> None:
+        """Read the configuration anew, as soon as possible."""
+        self._reloader.ask()
+
+    async def _apply(self, wanted: Config) -> Changes:
+        """Go over to another configuration. Raises `ConfigError`; then nothing has changed."""
+        before = self._world
+        config, fixed = with_fixed(wanted, self.config)
+        logs.redactor.add(config.secrets)
+        self._surroundings.share(config.environ)
+        try:
+            token = self._token(config.server.token_file)
+            world = build_world(config, self._clock, before)
+            await self._open_new(world, before)
+        except BaseException as error:
+            self._surroundings.share(self.config.environ)
+            if isinstance(error, StartError):
+                raise ConfigError(f"{config.path}: {error}") from error
+            raise
+        self._go_over(world)
+        self._door.renew(config.server.allowed_hosts, token)
+        return {**changes_between(before, world), **({"needs_restart": fixed} if fixed else {})}
+
+    async def _open_new(self, world: World, before: World) -> None:
+        """Open what is new in `world`; where that fails, close it again. Raises `ConfigError`."""
+        new = world.providers() - before.providers()
+        try:
+            await open_all(link for link in world.links.values() if link.provider in new)
+            refuse_broken(world, before)
+        except BaseException:
+            await close_all(world.providers() - before.providers())
+            raise
+
+    def _go_over(self, world: World) -> None:
+        # In one go, without a wait: a send sees the one version or the other.
+        before, self._world, self.config = self._world, world, world.config
+        world.succeed(before)
+        self._dispatcher.routes = world.routes()
+        gone = before.providers() - world.providers()
+        if gone:
+            retiring = asyncio.create_task(self._retire(gone, self._dispatcher.tasks()))
+            self._retiring.add(retiring)
+            retiring.add_done_callback(self._retiring.discard)
+
+    async def _retire(self, gone: set[Provider[Any]], sends: Collection[asyncio.Task[Any]]) -> None:
+        """Close providers that are no more, once the sends that may still use them have ended."""
+        if sends:
+            await asyncio.wait(sends)  # each has a deadline, so this ends
+        await close_all(gone)
 
 
 def _make_log(config: Config) -> DeliveryLog:
@@ -190,37 +263,6 @@ def _make_log(config: Config) -> DeliveryLog:
         return MemoryLog()
     gaps = config.log.unavailable == "degrade"
     return SqliteLog(Path(config.log.path), durability=config.log.durability, gaps=gaps)
-
-
-async def _open(link: Link) -> None:
-    if link.provider is None:
-        return
-    try:
-        async with asyncio.timeout(PROVIDER_OPEN):
-            await link.provider.__aenter__()
-    except asyncio.CancelledError:
-        raise
-    except BaseException as error:  # noqa: BLE001  # a guest that cannot open is left out
-        link.provider, link.broken = None, why_broken(error)
-
-
-async def _close(link: Link) -> None:
-    if link.provider is None:
-        return
-    closing = asyncio.create_task(_leave(link.provider))
-    done, _ = await asyncio.wait({closing}, timeout=PROVIDER_CLOSE)
-    if not done or closing.cancelled() or not closing.result():
-        structlog.get_logger().warning("provider_close_failed", provider=link.name)
-
-
-async def _leave(provider: Provider[Any]) -> bool:
-    try:
-        await provider.__aexit__(None, None, None)
-    except asyncio.CancelledError:
-        raise
-    except BaseException:  # noqa: BLE001  # SystemExit in a task would end the event loop
-        return False
-    return True
 
 
 async def _why_not_writable(log: DeliveryLog) -> str | None:

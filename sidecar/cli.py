@@ -6,7 +6,6 @@ Exit codes: 0 fine, 1 a negative answer, 2 usage, 69 unavailable, 78 bad configu
 from __future__ import annotations
 
 import asyncio
-import http.client
 import json
 import os
 import sys
@@ -21,8 +20,6 @@ from sidecar import __version__, probe
 from sidecar.delivery.errors import ConfigError
 
 EX_NEGATIVE, EX_UNAVAILABLE, EX_CONFIG = 1, 69, 78
-ANSWER_TIMEOUT = 35.0
-"""Seconds `send` waits: the longest deadline there is, and a little."""
 CHECK_TIMEOUT = 10.0
 """Seconds that `check --online` gives each account."""
 
@@ -77,13 +74,20 @@ def run(started: float | None, config: Path) -> None:
     """Serve, until SIGTERM or Ctrl-C."""
     from sidecar import app, logs
     from sidecar.serve import serve
+    from sidecar.surroundings import Surroundings
 
+    surroundings = Surroundings(os.environ)
     loaded, registry = _load(config)
     logs.redactor.add(loaded.secrets)
     logs.configure()
-    _share(loaded.environ)
+    surroundings.share(loaded.environ)
     try:
-        sidecar = app.Sidecar(loaded, registry)
+        sidecar = app.Sidecar(
+            loaded,
+            registry,
+            load=lambda: _loaded(config, registry, surroundings.own),
+            surroundings=surroundings,
+        )
         asyncio.run(serve(sidecar, started or time.monotonic()))
     except ConfigError as error:
         _fail(str(error), EX_CONFIG)
@@ -105,8 +109,9 @@ def check(file: Path | None, config: Path, online: bool, as_json: bool) -> None:
         say_valid(loaded, as_json=as_json)
         return
     from sidecar.accounts import check_accounts
+    from sidecar.surroundings import Surroundings
 
-    _share(loaded.environ)
+    Surroundings(os.environ).share(loaded.environ)
     reports = asyncio.run(check_accounts(loaded, CHECK_TIMEOUT))
     if as_json:
         click.echo(json.dumps(reports, indent=2))
@@ -198,13 +203,14 @@ def send(
     channel: str, to: str | None, text: str, subject: str | None, url: str, as_json: bool
 ) -> None:
     """Send through a running sidecar, and print the walk down the chain."""
+    from sidecar.remote import call
     from sidecar.say import print_walk
 
     to = to or os.environ.get({"email": "TEST_EMAIL", "sms": "TEST_PHONE"}.get(channel, ""), "")
     if not to:
         raise click.UsageError("name a recipient with --to, or in TEST_EMAIL or TEST_PHONE")
     body = {"channel": channel, "to": to, "text": text, "subject": subject}
-    status, answer = _call(url, "POST", "/v1/send", {k: v for k, v in body.items() if v})
+    status, answer = call(url, "POST", "/v1/send", {k: v for k, v in body.items() if v})
     if as_json:
         click.echo(json.dumps(answer, indent=2))
     else:
@@ -219,9 +225,10 @@ def send(
 @_json_option
 def explain(channel: str, to: str | None, url: str, as_json: bool) -> None:
     """Say which chain would be used now, and why each provider is in or out. Sends nothing."""
+    from sidecar.remote import call
     from sidecar.say import next_of, standing
 
-    status, answer = _call(url, "GET", "/health")
+    status, answer = call(url, "GET", "/health")
     if status != 200 or "chains" not in answer:
         _fail(f"{url} answered {status}: {answer.get('detail', 'not like a sidecar')}", EX_NEGATIVE)
     chain = answer.get("chains", {}).get(channel)
@@ -240,58 +247,30 @@ def explain(channel: str, to: str | None, url: str, as_json: bool) -> None:
 
 
 def _load(path: Path) -> tuple[Any, Any]:
-    from sidecar.config import load
     from sidecar.registry import Registry
-    from sidecar.tokens import read_tokens
 
     registry = Registry()
     try:
-        loaded = load(path, environ=os.environ, provider_class=registry.provider_class)
-        if loaded.server.token_file is not None:
-            read_tokens(loaded.server.token_file)
+        return _loaded(path, registry, os.environ), registry
     except ConfigError as error:
         _fail(str(error), EX_CONFIG)
+
+
+def _loaded(path: Path, registry: Any, environ: Mapping[str, str]) -> Any:
+    """The configuration at `path`, its token file looked at too. Raises `ConfigError`."""
+    from sidecar.config import load
+    from sidecar.tokens import read_tokens
+
+    loaded = load(path, environ=environ, provider_class=registry.provider_class)
+    try:
+        if loaded.server.token_file is not None:
+            read_tokens(loaded.server.token_file)
     except (OSError, ValueError) as error:
         why = getattr(error, "strerror", None) or error
-        _fail(f"{path}: server.token_file: {loaded.server.token_file}: {why}", EX_CONFIG)
-    return loaded, registry
-
-
-def _share(environ: Mapping[str, str]) -> None:
-    """Let the SDKs' own credential chains see what `.env` holds; the environment wins."""
-    for name, value in environ.items():
-        os.environ.setdefault(name, value)
-
-
-def _call(
-    url: str, method: str, path: str, body: Mapping[str, Any] | None = None
-) -> tuple[int, dict[str, Any]]:
-    """One JSON exchange with a running sidecar; ends the command where there is none."""
-    headers = {"Content-Type": "application/json"}
-    token = os.environ.get("OTP_SIDECAR_TOKEN", "").strip()
-    if token:
-        headers["Authorization"] = f"Bearer {token}"
-    connection = http.client.HTTPConnection("localhost")
-    try:
-        connection.sock = probe.connect(url, ANSWER_TIMEOUT)
-        connection.request(method, path, json.dumps(body) if body else None, headers)
-        response = connection.getresponse()
-        return response.status, json.loads(response.read())
-    except json.JSONDecodeError:
-        _fail(f"{url} does not answer like a sidecar", EX_UNAVAILABLE)
-    except ValueError:  # its text may hold the token
-        raise click.UsageError(
-            "--url takes http://127.0.0.1:8780 or unix:/path, OTP_SIDECAR_TOKEN one visible word"
-        ) from None
-    except (OSError, http.client.HTTPException) as error:
-        why = getattr(error, "strerror", None) or type(error).__name__
-        _fail(
-            f"no sidecar answers at {url} ({why}); start one with "
-            "`otp-sidecar run`, or name another with --url",
-            EX_UNAVAILABLE,
-        )
-    finally:
-        connection.close()
+        raise ConfigError(
+            f"{path}: server.token_file: {loaded.server.token_file}: {why}"
+        ) from error
+    return loaded
 
 
 def _fail(message: str, code: int) -> NoReturn:

@@ -124,7 +124,7 @@ class Dispatcher:
     async def drain(self, seconds: float) -> bool:
         """Begin nothing more and wait for what is under way; False where some did not end."""
         self.draining = True
-        tasks = self._tasks()
+        tasks = self.tasks()
         if tasks:
             _, late = await asyncio.wait(tasks, timeout=seconds)
             return not late
@@ -135,7 +135,7 @@ class Dispatcher:
 
         What is cut off ends as `unknown` where a provider was being called; its caller is told.
         """
-        tasks = self._tasks()
+        tasks = self.tasks()
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
@@ -276,7 +276,8 @@ class Dispatcher:
             logged=logged,
         )
 
-    def _tasks(self) -> list[asyncio.Task[Delivery]]:
+    def tasks(self) -> list[asyncio.Task[Delivery]]:
+        """The sends under way."""
         return [running.task for running in self._under_way.values()]
 
     def _ended(self, name: str, task: asyncio.Task[Delivery]) -> None:

@@ -16,6 +16,7 @@ from sidecar.delivery.link import Link
 from sidecar.delivery.model import Delivery, Outcome, SkipReason
 from sidecar.dispatcher import Dispatcher
 from sidecar.hookspecs import hookimpl
+from sidecar.reload import ReloadState
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 _ABSENT = frozenset({SkipReason.NOT_CONFIGURED, SkipReason.DISABLED})
@@ -70,9 +71,11 @@ class Metrics:
         build = Gauge("otp_build_info", "What is running.", ["version", "python"], registry=reg)
         build.labels(__version__, platform.python_version()).set(1)
 
-    def watch(self, dispatcher: Dispatcher, links: Links) -> None:
+    def watch(
+        self, dispatcher: Dispatcher, links: Links, reloads: Callable[[], ReloadState]
+    ) -> None:
         """Compute the gauges from these when scraped."""
-        self.registry.register(_State(dispatcher, links))
+        self.registry.register(_State(dispatcher, links, reloads))
 
     def shed(self, reason: str) -> None:
         """Count a send that was declined before it began."""
@@ -108,9 +111,12 @@ Links = Callable[[], Iterable[Link]]
 
 
 class _State(Collector):
-    def __init__(self, dispatcher: Dispatcher, links: Links) -> None:
+    def __init__(
+        self, dispatcher: Dispatcher, links: Links, reloads: Callable[[], ReloadState]
+    ) -> None:
         self._dispatcher = dispatcher
         self._links = links
+        self._reloads = reloads
 
     def collect(self) -> Iterator[Metric]:
         breakers = GaugeMetricFamily(
@@ -131,6 +137,17 @@ class _State(Collector):
         replays = CounterMetricFamily("otp_idempotent_replays", "Answers given from the log.")
         replays.add_metric([], self._dispatcher.replays)
         yield replays
+        reloads = self._reloads()
+        yield _gauge(
+            "otp_config_last_reload_successful",
+            "1 where the configuration in effect is the latest that was seen.",
+            float(reloads.error is None),
+        )
+        yield _gauge(
+            "otp_config_last_reload_success_timestamp_seconds",
+            "When the configuration in effect was loaded.",
+            reloads.loaded_at,
+        )
 
     def _inflight(self) -> Metric:
         family = GaugeMetricFamily("otp_inflight", "Sends under way.", labels=["channel"])

@@ -33,8 +33,8 @@ async def serve(sidecar: Sidecar, started: float) -> None:
     first, second = asyncio.Event(), asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, lambda: second.set() if first.is_set() else first.set())
-    # Its default would end the process: a log rotator's or a supervisor's HUP must not stop logins.
-    loop.add_signal_handler(signal.SIGHUP, _cannot_reload)
+    # Its default would end the process.
+    loop.add_signal_handler(signal.SIGHUP, sidecar.reload)
     await sidecar.start()
     _spare_the_collector()
     _announce(sidecar, time.monotonic() - started)
@@ -69,12 +69,6 @@ async def _end_the_rest() -> None:
     if rest and (await asyncio.wait(rest, timeout=LAST_MOMENT))[1]:
         sys.stdout.flush()
         os._exit(0)
-
-
-def _cannot_reload() -> None:
-    structlog.get_logger().warning(
-        "reload_unsupported", do="restart to read the configuration anew"
-    )
 
 
 def _announce(sidecar: Sidecar, seconds: float) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 import structlog
@@ -15,37 +15,61 @@ from sidecar.delivery.chain import Chain
 from sidecar.delivery.clock import Clock
 from sidecar.delivery.errors import ConfigError, DeliveryError
 from sidecar.delivery.link import Limits, Link, Room
-from sidecar.delivery.policy import ChainPolicy
+from sidecar.delivery.policy import ChainPolicy, Verdict
 from sidecar.delivery.provider import Provider
 from sidecar.dispatcher import Routes
-from sidecar.settings import BreakerOverride
+from sidecar.settings import BreakerOverride, ProviderConfig
+
+_FIXED = {"server": ("listen", "ops_listen"), "log": ("path", "durability")}
+"""Settings that take effect at a start alone."""
 
 
 @dataclass(frozen=True, slots=True)
 class World:
-    """What sends walk through. `links` are all declared providers, in the file's order."""
+    """What sends walk through. `links` are all declared providers, in the file's order.
+
+    `room` is the process's own and outlives this version; `limits` are what this version wants of
+    it.
+    """
 
     config: Config
     links: Mapping[str, Link]
     chains: Mapping[str, Chain]
     room: Room
+    limits: Limits
 
     def routes(self) -> Routes:
         config = self.config
         return Routes(
             chains=self.chains,
-            limits=self.room.limits,
+            limits=self.limits,
             deadline=config.limits.deadline,
             keep_keys=config.log.keys,
             degrade=config.log.unavailable == "degrade",
         )
 
+    def succeed(self, before: World) -> None:
+        """Go on where the version `before` stopped. From here on sends walk through this one."""
+        for channel, chain in self.chains.items():
+            if channel in before.chains:
+                chain.take_over(before.chains[channel])
+        self.room.resize(self.limits)
+        for link in self.links.values():
+            # Whoever reloads may have mended the account: it is tried at once, not in a minute.
+            if link.breaker.reason == Verdict.MISCONFIGURED:
+                link.breaker.look_again()
 
-def build_world(config: Config, clock: Clock) -> World:
-    """Build every provider, link and chain of `config`; opens nothing.
+    def providers(self) -> set[Provider[Any]]:
+        """Every provider that could be built."""
+        return {link.provider for link in self.links.values() if link.provider is not None}
 
-    A plugin that raises in its constructor is left out, visibly (`Link.broken`); the others work
-    on. Raises `ConfigError` where a provider refuses to exist.
+
+def build_world(config: Config, clock: Clock, before: World | None = None) -> World:
+    """Build every provider, link and chain of `config`; opens nothing, and changes nothing yet.
+
+    Of the version `before` it keeps each provider whose settings are the same, with its circuit and
+    all that is known of it. A plugin that raises in its constructor is left out, visibly
+    (`Link.broken`); the others work on. Raises `ConfigError` where a provider refuses to exist.
     """
     limits = Limits(
         in_flight=config.limits.in_flight,
@@ -53,8 +77,8 @@ def build_world(config: Config, clock: Clock) -> World:
         queue=config.limits.queue,
         queue_wait=config.limits.queue_wait,
     )
-    room = Room(limits, clock)
-    links = {name: _link(one, clock) for name, one in config.providers.items()}
+    room = Room(limits, clock) if before is None else before.room
+    links = {name: _link(one, config, before, clock) for name, one in config.providers.items()}
     chains = {
         channel: Chain(
             channel,
@@ -65,16 +89,38 @@ def build_world(config: Config, clock: Clock) -> World:
         )
         for channel, one in config.chains.items()
     }
-    return World(config, links, chains, room)
+    return World(config, links, chains, room, limits)
 
 
-def _link(section: ProviderSection, clock: Clock) -> Link:
+def _link(section: ProviderSection, config: Config, before: World | None, clock: Clock) -> Link:
+    old = before.links.get(section.name) if before else None
+    if before is None or old is None or old.provider is None:  # a broken one gets another chance
+        return _new_link(section, clock)
+    if not _is_same_account(section, config, before.config):
+        return _new_link(section, clock)
+    was = before.config.providers[section.name]
+    if section == was:
+        return old
+    return Link(
+        section.name,
+        section.kind,
+        old.provider,
+        old.breaker if section.breaker == was.breaker else _breaker(section, clock),
+        clock,
+        timeout=section.timeout,
+        enabled=section.enabled,
+        told_late=_told_late,
+        standing=old.standing,
+    )
+
+
+def _new_link(section: ProviderSection, clock: Clock) -> Link:
     provider, fault = _provider(section)
     return Link(
         section.name,
         section.kind,
         provider,
-        Breaker(_breaker_settings(section.breaker), clock.monotonic, _spread),
+        _breaker(section, clock),
         clock,
         timeout=section.timeout,
         enabled=section.enabled,
@@ -82,6 +128,35 @@ def _link(section: ProviderSection, clock: Clock) -> Link:
         broken=fault,
         told_late=_told_late,
     )
+
+
+def _is_same_account(section: ProviderSection, config: Config, before: Config) -> bool:
+    """Whether the provider of this name, built from `section`, would be the one there was."""
+    was = before.providers.get(section.name)
+    if was is None or was.settings is None or section.settings is None:
+        return False
+    return (
+        section.cls is was.cls
+        and not (section.missing or was.missing)
+        and _own(section.settings) == _own(was.settings)
+        and not _sdks_may_see_a_change(config, before)
+    )
+
+
+def _own(settings: ProviderConfig) -> ProviderConfig:
+    """The settings but for those that the chain obeys, and not the provider itself."""
+    ours = {"enabled": True, "optional": False, "timeout": 1.0, "breaker": None}
+    return settings.model_copy(update=ours)
+
+
+def _sdks_may_see_a_change(config: Config, before: Config) -> bool:
+    # A variable that no text of the file uses may still be read by an SDK: AWS_ACCESS_KEY_ID, say.
+    names = (config.environ.keys() | before.environ.keys()) - config.asked - before.asked
+    return any(config.environ.get(name) != before.environ.get(name) for name in names)
+
+
+def _breaker(section: ProviderSection, clock: Clock) -> Breaker:
+    return Breaker(_breaker_settings(section.breaker), clock.monotonic, _spread)
 
 
 def _told_late(name: str, how: str) -> None:
@@ -110,3 +185,47 @@ def _breaker_settings(chosen: BreakerOverride) -> BreakerSettings:
 
 def _spread() -> float:
     return random.uniform(-1.0, 1.0)  # noqa: S311  # spreads probes in time; no secret depends on it
+
+
+# From one version to the next
+
+
+def with_fixed(wanted: Config, running: Config) -> tuple[Config, list[str]]:
+    """`wanted` with what a running process cannot change, and the names of what it wanted of it."""
+    changed = [
+        f"{section}.{name}"
+        for section, names in _FIXED.items()
+        for name in names
+        if getattr(getattr(wanted, section), name) != getattr(getattr(running, section), name)
+    ]
+    kept = {
+        section: getattr(wanted, section).model_copy(
+            update={name: getattr(getattr(running, section), name) for name in names}
+        )
+        for section, names in _FIXED.items()
+    }
+    return replace(wanted, **kept), changed
+
+
+def refuse_broken(world: World, before: World) -> None:
+    """Raise `ConfigError` where a provider cannot start that had not failed before."""
+    for name, link in world.links.items():
+        old = before.links.get(name)
+        if link.broken and not (old and old.broken):
+            raise ConfigError(f"{world.config.path}: providers.{name}: {link.broken}")
+
+
+def changes_between(before: World, after: World) -> dict[str, list[str]]:
+    """Which providers came, went and changed, and which channels have another chain."""
+    old, new = before.links, after.links
+    names = {
+        "added": [name for name in new if name not in old],
+        "removed": [name for name in old if name not in new],
+        "changed": [name for name in new if name in old and new[name] is not old[name]],
+        "chains": [
+            channel
+            for channel, one in after.config.chains.items()
+            if before.config.chains.get(channel) != one
+        ],
+    }
+    return {what: which for what, which in names.items() if which}

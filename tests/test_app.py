@@ -26,7 +26,7 @@ async def test_deliveries_older_than_the_retention_are_pruned(tmp_path, monkeypa
     registry = Registry()
     config = load(path, environ={}, provider_class=registry.provider_class)
     clock = ManualClock(start=100 * DAY)
-    sidecar = app.Sidecar(config, registry, clock)
+    sidecar = app.Sidecar(config, registry, clock=clock)
     log = sidecar._log
     await log.open()
     for name, age in (("old", 31 * DAY), ("young", 29 * DAY)):

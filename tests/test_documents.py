@@ -96,6 +96,8 @@ def test_every_metric_is_described_and_no_other(document):
         "otp_inflight",
         "otp_log_unwritten",
         "otp_idempotent_replays_total",
+        "otp_config_last_reload_successful",
+        "otp_config_last_reload_success_timestamp_seconds",
     }
     assert described == counted | computed
 

@@ -28,6 +28,10 @@ class Door:
 
     def __init__(self, allowed_hosts: Collection[str] = (), token: TokenFile | None = None) -> None:
         self.ports: set[int] = set()
+        self.renew(allowed_hosts, token)
+
+    def renew(self, allowed_hosts: Collection[str], token: TokenFile | None) -> None:
+        """Let in by these names and tokens from now on."""
         self._allowed_hosts = frozenset(host.lower() for host in allowed_hosts)
         self._token = token
 

@@ -15,6 +15,7 @@ from sidecar.api.problems import Problem, problem_response
 from sidecar.delivery.clock import Clock
 from sidecar.dispatcher import Dispatcher
 from sidecar.metrics import Metrics
+from sidecar.reload import ReloadState
 from sidecar.world import World
 
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._:/+=-]{1,128}")
@@ -31,6 +32,7 @@ class Face:
     clock: Clock
     world: Callable[[], World]
     ready: Callable[[], Awaitable[str | None]]
+    reloads: Callable[[], ReloadState]
 
 
 FACE = web.AppKey("face", Face)

@@ -10,12 +10,13 @@ from sidecar.delivery.chain import Chain
 from sidecar.delivery.link import Link
 from sidecar.delivery.model import Attempt
 from sidecar.dispatcher import Dispatcher
+from sidecar.reload import ReloadState
 from sidecar.world import World
 
 _ROLES = ("primary", "secondary", "tertiary", "quaternary", "quinary")
 
 
-def dump_health(world: World, dispatcher: Dispatcher) -> dict[str, Any]:
+def dump_health(world: World, dispatcher: Dispatcher, reloads: ReloadState) -> dict[str, Any]:
     """The document; its `status` is the worst of the chains'.
 
     `ok`: the first configured provider is usable. `degraded`: a chain lives on a fallback. `down`:
@@ -28,7 +29,13 @@ def dump_health(world: World, dispatcher: Dispatcher) -> dict[str, Any]:
         "status": "draining" if dispatcher.draining else status,
         "version": __version__,
         "environment": world.config.environment,
-        "config": {"path": str(world.config.path), "digest": world.config.digest},
+        "config": {
+            "path": str(world.config.path),
+            "digest": world.config.digest,
+            "loaded_at": _moment(reloads.loaded_at),
+            "reload_failed_at": _moment(reloads.failed_at),
+            "reload_error": reloads.error,
+        },
         "under_way": dispatcher.under_way,
         "in_flight": world.room.in_flight,
         "waiting": world.room.waiting,

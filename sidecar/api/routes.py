@@ -172,7 +172,7 @@ async def _message(request: web.Request) -> web.Response:
 
 async def _health(request: web.Request) -> web.Response:
     face = request.app[FACE]
-    return json_response(dump_health(face.world(), face.dispatcher))
+    return json_response(dump_health(face.world(), face.dispatcher, face.reloads()))
 
 
 async def _livez(_request: web.Request) -> web.Response:

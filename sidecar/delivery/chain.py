@@ -70,7 +70,7 @@ class Chain:
         return tuple(attempts)
 
     def take_over(self, before: Chain) -> None:
-        """Go on where the chain of an older configuration stopped: whom it probed in panic, when."""
+        """Remember whom the chain of the configuration before probed in panic, and when."""
         self._next_panic = before._next_panic
         self._probed = before._probed
 

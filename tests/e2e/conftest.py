@@ -25,8 +25,8 @@ def start(tmp_path: Path, environ: dict[str, str]) -> Iterator[Callable[..., Sid
     """Start a sidecar on a configuration text; `tmp_path` is its working directory."""
     running: list[Sidecar] = []
 
-    def begin(text: str | None = None, **more: str) -> Sidecar:
-        path = tmp_path / "providers.yaml"
+    def begin(text: str | None = None, config: Path | None = None, **more: str) -> Sidecar:
+        path = config or tmp_path / "providers.yaml"
         if text is not None:
             path.write_text(f"server: {{listen: '127.0.0.1:0'}}\n{text}")
         running.append(Sidecar(path, {**environ, **more}))
