@@ -7,7 +7,6 @@ import socket
 from collections.abc import Iterable
 from contextlib import AsyncExitStack
 from pathlib import Path
-from typing import Any
 
 import structlog
 from aiohttp import web
@@ -19,8 +18,8 @@ from sidecar.api.routes import build_api, build_ops
 from sidecar.config import Config, TcpAddress, UnixAddress
 from sidecar.delivery.clock import Clock, SystemClock
 from sidecar.delivery.link import Link
-from sidecar.delivery.provider import Provider
 from sidecar.dispatcher import Dispatcher
+from sidecar.guests import close_provider, open_provider
 from sidecar.listeners import ListenError, address_of, open_listener
 from sidecar.metrics import Metrics
 from sidecar.observers import Observers
@@ -30,12 +29,8 @@ from sidecar.store import DeliveryLog, LogError, LogUnavailable
 from sidecar.store.memory import MemoryLog
 from sidecar.store.sqlite import SqliteLog
 from sidecar.tokens import TokenFile
-from sidecar.world import build_world, why_broken
+from sidecar.world import build_world
 
-PROVIDER_OPEN = 5.0
-"""Seconds a provider has to open at start; a slower one is left out, visibly."""
-PROVIDER_CLOSE = 2.0
-"""Seconds a provider has to close."""
 PRUNE_INTERVAL = 60.0
 PRUNE_STEP = 500
 """Deliveries removed in one step, so that a send never waits behind a long one."""
@@ -43,6 +38,8 @@ READY_CACHE = 1.0
 """Seconds that an answer of the log to a readiness probe is believed."""
 LAST_ANSWERS = 1.0
 """Seconds, after the drain, for answers that are being written."""
+LAST_SECONDS = 2.0
+"""Seconds, after the drain, until the process ends in any case."""
 KEEP_ALIVE = 75.0
 """Seconds an idle connection of a caller is kept."""
 
@@ -72,11 +69,16 @@ class Sidecar:
         """Open the log, the providers, then the listeners. Raises `StartError`."""
         try:
             await self._open_log()
-            await asyncio.gather(*(_open(link) for link in self.links()))
+            await asyncio.gather(*(open_provider(link) for link in self.links()))
             await self._listen()
         except BaseException:
             await self._stack.aclose()
             raise
+
+    @property
+    def longest_end(self) -> float:
+        """Seconds from the signal to stop until the process has ended, whatever a plugin does."""
+        return self.config.server.drain_delay + self.config.server.drain + LAST_SECONDS
 
     async def stop(self) -> None:
         """Finish what is under way, within the drain time, and close everything."""
@@ -182,7 +184,7 @@ class Sidecar:
                 structlog.get_logger().warning("prune_failed")
 
     async def _close_providers(self) -> None:
-        await asyncio.gather(*(_close(link) for link in self.links()))
+        await asyncio.gather(*(close_provider(link) for link in self.links()))
 
 
 def _make_log(config: Config) -> DeliveryLog:
@@ -190,37 +192,6 @@ def _make_log(config: Config) -> DeliveryLog:
         return MemoryLog()
     gaps = config.log.unavailable == "degrade"
     return SqliteLog(Path(config.log.path), durability=config.log.durability, gaps=gaps)
-
-
-async def _open(link: Link) -> None:
-    if link.provider is None:
-        return
-    try:
-        async with asyncio.timeout(PROVIDER_OPEN):
-            await link.provider.__aenter__()
-    except asyncio.CancelledError:
-        raise
-    except BaseException as error:  # noqa: BLE001  # a guest that cannot open is left out
-        link.provider, link.broken = None, why_broken(error)
-
-
-async def _close(link: Link) -> None:
-    if link.provider is None:
-        return
-    closing = asyncio.create_task(_leave(link.provider))
-    done, _ = await asyncio.wait({closing}, timeout=PROVIDER_CLOSE)
-    if not done or closing.cancelled() or not closing.result():
-        structlog.get_logger().warning("provider_close_failed", provider=link.name)
-
-
-async def _leave(provider: Provider[Any]) -> bool:
-    try:
-        await provider.__aexit__(None, None, None)
-    except asyncio.CancelledError:
-        raise
-    except BaseException:  # noqa: BLE001  # SystemExit in a task would end the event loop
-        return False
-    return True
 
 
 async def _why_not_writable(log: DeliveryLog) -> str | None:

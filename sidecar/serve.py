@@ -8,11 +8,13 @@ import os
 import signal
 import sys
 import time
+from collections.abc import Callable
 
 import structlog
 
 from sidecar import __version__, logs
 from sidecar.app import Sidecar
+from sidecar.runner import LastResort
 
 LAST_MOMENT = 1.0
 """Seconds, after everything was closed, for tasks that a plugin left behind."""
@@ -31,8 +33,12 @@ async def serve(sidecar: Sidecar, started: float) -> None:
     loop = asyncio.get_running_loop()
     loop.set_exception_handler(logs.loop_trouble)
     first, second = asyncio.Event(), asyncio.Event()
+    last_resort = LastResort()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, lambda: second.set() if first.is_set() else first.set())
+        # Heard between two steps of Python, so also while a plugin blocks the loop.
+        signal.signal(number, _bound_the_end(last_resort, sidecar.longest_end))
+        signal.siginterrupt(number, False)
     # Its default would end the process: a log rotator's or a supervisor's HUP must not stop logins.
     loop.add_signal_handler(signal.SIGHUP, _cannot_reload)
     await sidecar.start()
@@ -48,7 +54,14 @@ async def serve(sidecar: Sidecar, started: float) -> None:
     hurry.cancel()
     await stopping
     structlog.get_logger().info("stopped")
+    last_resort.within(LAST_MOMENT)
     await _end_the_rest()
+
+
+def _bound_the_end(last_resort: LastResort, seconds: float) -> Callable[..., None]:
+    """A signal's handler: the first bounds the end to `seconds`, a second one ends it now."""
+    bounds = iter((seconds,))
+    return lambda *_: last_resort.within(next(bounds, 0.0))
 
 
 def _spare_the_collector() -> None:

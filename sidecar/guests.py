@@ -1,0 +1,105 @@
+"""A plugin's calls outside of an attempt, each bounded, with whatever it raises kept inside.
+
+Opening and closing run as tasks of their own, waited for and then abandoned, like an attempt: a
+plugin that swallows its cancellation holds up neither the start nor the end.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any
+
+import structlog
+
+from sidecar.delivery.errors import DeliveryError
+from sidecar.delivery.link import Link
+from sidecar.delivery.provider import InboxItem
+
+PROVIDER_OPEN = 5.0
+"""Seconds a provider has to open at start; a slower one is left out, visibly."""
+PROVIDER_CLOSE = 2.0
+"""Seconds a provider has to close."""
+
+Ended = BaseException | None
+"""How a guest's call ended; None where it was fine."""
+
+
+class Slow(Exception):
+    """It did not end in its time, and runs on or was cut off."""
+
+
+async def open_provider(link: Link) -> None:
+    """Open the provider of `link`; one that cannot be opened is left out (`Link.broken`)."""
+    provider = link.provider
+    if provider is None:
+        return
+    ended = await bounded(provider.__aenter__, f"open {link.name}", PROVIDER_OPEN)
+    if ended is not None:
+        link.provider, link.broken = None, why_broken(ended)
+
+
+async def close_provider(link: Link) -> None:
+    """Close the provider of `link`, or go on without it after `PROVIDER_CLOSE` seconds."""
+    provider = link.provider
+    if provider is None:
+        return
+    ended = await bounded(
+        lambda: provider.__aexit__(None, None, None), f"close {link.name}", PROVIDER_CLOSE
+    )
+    if ended is not None:
+        structlog.get_logger().warning(
+            "provider_close_failed", provider=link.name, error=type(ended).__name__
+        )
+
+
+def why_broken(error: BaseException) -> str:
+    """Why a provider could not be started, in words that are safe to show."""
+    if isinstance(error, Slow):
+        return f"it did not open within {PROVIDER_OPEN:.0f} s"
+    reason = getattr(error, "reason", None) if isinstance(error, DeliveryError) else None
+    return reason if isinstance(reason, str) else type(error).__name__
+
+
+def inbox_of(link: Link) -> Sequence[InboxItem] | None:
+    """What the provider of `link` keeps for reading back; None where it keeps nothing or fails."""
+    if link.provider is None:
+        return None
+    try:
+        items = link.provider.inbox()
+        return None if items is None else [_checked(item) for item in items]
+    except BaseException as error:  # noqa: BLE001  # a SystemExit in a handler ends the event loop
+        structlog.get_logger().error("inbox_failed", provider=link.name, error=type(error).__name__)
+        return None
+
+
+async def bounded(call: Callable[[], Awaitable[object]], name: str, seconds: float) -> Ended:
+    """Run what `call()` gives as a task called `name`; what it raised, `Slow` or None."""
+    task = asyncio.create_task(_kept_inside(call), name=name)
+    try:
+        await asyncio.wait({task}, timeout=seconds)
+    finally:
+        if not task.done():
+            task.cancel()
+    if not task.done():
+        return Slow()
+    return asyncio.CancelledError() if task.cancelled() else task.result()
+
+
+async def _kept_inside(call: Callable[[], Awaitable[object]]) -> Ended:
+    try:
+        await call()
+    except asyncio.CancelledError:
+        raise
+    except BaseException as error:  # noqa: BLE001  # SystemExit in a task would end the event loop
+        return error
+    return None
+
+
+def _checked(item: Any) -> InboxItem:
+    texts = (item.id, item.channel, item.to, item.text, item.subject or "")
+    if not isinstance(item, InboxItem) or not all(isinstance(text, str) for text in texts):
+        raise TypeError
+    if isinstance(item.at, bool) or not isinstance(item.at, int | float):
+        raise TypeError
+    return item
