@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from sidecar.config import Config, ProviderSection
 from sidecar.delivery.errors import DeliveryError
+from sidecar.delivery.provider import AccountReport, AccountState
+from sidecar.guests import Slow, bounded, why_broken
 
 Report = dict[str, Any]
 
@@ -26,19 +28,42 @@ async def _check(section: ProviderSection, timeout: float) -> Report:
         return _report(section, "disabled", "switched off by `enabled: false`")
     if section.settings is None or section.missing:
         return _report(section, "not_configured", f"lacks {', '.join(section.missing)}")
-    try:
-        async with asyncio.timeout(timeout), section.cls(section.name, section.settings) as one:
-            found = await one.check(timeout=timeout)
-    except DeliveryError as error:
-        code = f" ({error.code})" if error.code else ""
-        return _report(section, "unreachable", f"{error.reason}{code}")
-    except TimeoutError:
-        return _report(section, "unreachable", f"no answer within {timeout:.0f} s")
-    except Exception as error:  # noqa: BLE001  # its text may carry a secret
-        return _report(section, "unreachable", f"the plugin raised {type(error).__name__}")
-    if found is None:
-        return _report(section, "nothing_to_check", "this kind has no account to reach")
-    return {**_report(section, found.state.value, found.summary), "facts": dict(found.facts)}
+    found: list[object] = []
+
+    async def ask() -> None:
+        async with section.cls(section.name, section.settings) as one:
+            found.append(await one.check(timeout=timeout))
+
+    ended = await bounded(ask, f"check {section.name}", timeout)
+    if not found:
+        return _report(section, "unreachable", _why(ended, timeout))
+    match found[0]:  # also where its closing failed, or took too long
+        case None:
+            return _report(section, "nothing_to_check", "this kind has no account to reach")
+        case AccountReport(AccountState() as state, str() as summary, facts):
+            return {**_report(section, state.value, summary), "facts": _printable(facts)}
+        case other:
+            what = f"the plugin returned {type(other).__name__}, not an AccountReport"
+            return _report(section, "unreachable", what)
+
+
+def _why(ended: BaseException | None, timeout: float) -> str:
+    if isinstance(ended, TimeoutError | Slow):
+        return f"no answer within {timeout:.0f} s"
+    if isinstance(ended, DeliveryError):
+        code = getattr(ended, "code", None)
+        return f"{why_broken(ended)}{f' ({code})' if code else ''}"
+    return f"the plugin raised {type(ended).__name__}"  # no more: its text may carry a secret
+
+
+def _printable(facts: object) -> dict[str, str | int | float | bool]:
+    """The facts that are as they should be; a plugin need not be typed."""
+    given = facts if isinstance(facts, Mapping) else {}
+    return {
+        name: value
+        for name, value in given.items()
+        if isinstance(name, str) and isinstance(value, str | int | float | bool)
+    }
 
 
 def _report(section: ProviderSection, state: str, summary: str) -> Report:

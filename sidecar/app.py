@@ -43,6 +43,8 @@ READY_CACHE = 1.0
 """Seconds that an answer of the log to a readiness probe is believed."""
 LAST_ANSWERS = 1.0
 """Seconds, after the drain, for answers that are being written."""
+LAST_SECONDS = 2.0
+"""Seconds, after the drain, until the process ends in any case."""
 KEEP_ALIVE = 75.0
 """Seconds an idle connection of a caller is kept."""
 
@@ -95,6 +97,11 @@ class Sidecar:
         except BaseException:
             await self._stack.aclose()
             raise
+
+    @property
+    def longest_end(self) -> float:
+        """Seconds from the signal to stop until the process has ended, whatever a plugin does."""
+        return self.config.server.drain_delay + self.config.server.drain + LAST_SECONDS
 
     async def stop(self) -> None:
         """Finish what is under way, within the drain time, and close everything."""

@@ -72,7 +72,7 @@ def health(ready: bool, wait: str, url: str) -> None:
 @click.pass_obj
 def run(started: float | None, config: Path) -> None:
     """Serve, until SIGTERM or Ctrl-C."""
-    from sidecar import app, logs
+    from sidecar import app, logs, runner
     from sidecar.serve import serve
     from sidecar.surroundings import Surroundings
 
@@ -88,11 +88,11 @@ def run(started: float | None, config: Path) -> None:
             load=lambda: _loaded(config, registry, surroundings.own),
             surroundings=surroundings,
         )
-        asyncio.run(serve(sidecar, started or time.monotonic()))
-    except ConfigError as error:
-        _fail(str(error), EX_CONFIG)
-    except app.StartError as error:
-        _fail(str(error), EX_UNAVAILABLE)
+        runner.run(serve(sidecar, started or time.monotonic()))
+    except (ConfigError, app.StartError) as error:
+        code = EX_CONFIG if isinstance(error, ConfigError) else EX_UNAVAILABLE
+        runner.LastResort().within(1.0, code)  # a plugin may have begun a thread
+        _fail(str(error), code)
 
 
 @cli.command()

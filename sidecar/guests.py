@@ -1,21 +1,32 @@
-"""Opening and closing providers: each within its time, and whatever it raises stays here."""
+"""A plugin's calls outside of an attempt, each bounded, with whatever it raises kept inside.
+
+Opening and closing run as tasks of their own, waited for and then abandoned, like an attempt: a
+plugin that swallows its cancellation holds up neither the start nor the end.
+"""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import Any
 
 import structlog
 
+from sidecar.delivery.errors import DeliveryError
 from sidecar.delivery.link import Link
-from sidecar.delivery.provider import Provider
-from sidecar.world import why_broken
+from sidecar.delivery.provider import InboxItem, Provider
 
-OPEN_TIME = 5.0
-"""Seconds a provider has to open; a slower one is left out, visibly."""
-CLOSE_TIME = 2.0
+PROVIDER_OPEN = 5.0
+"""Seconds a provider has to open at start; a slower one is left out, visibly."""
+PROVIDER_CLOSE = 2.0
 """Seconds a provider has to close."""
+
+Ended = BaseException | None
+"""How a guest's call ended; None where it was fine."""
+
+
+class Slow(Exception):
+    """It did not end in its time, and runs on or was cut off."""
 
 
 async def open_all(links: Iterable[Link]) -> None:
@@ -24,48 +35,76 @@ async def open_all(links: Iterable[Link]) -> None:
 
 
 async def close_all(providers: Iterable[Provider[Any]]) -> None:
-    """Close them, all at once."""
+    """Close them, all at once, or go on without them after `PROVIDER_CLOSE` seconds."""
     await asyncio.gather(*(_close(provider) for provider in providers))
 
 
 async def _open(link: Link) -> None:
-    if link.provider is None:
+    provider = link.provider
+    if provider is None:
         return
-    opening = asyncio.create_task(_enter(link.provider), name=f"open {link.name}")
-    # asyncio.wait: one that swallows its cancellation must not hold up the others.
-    done, _ = await asyncio.wait({opening}, timeout=OPEN_TIME)
-    if not done:
-        opening.cancel()
-        fault = f"it did not open within {OPEN_TIME:.0f} s"
-    else:
-        fault = "it cancelled its own opening" if opening.cancelled() else opening.result()
-    if fault:
-        link.provider, link.broken = None, fault
-
-
-async def _enter(provider: Provider[Any]) -> str:
-    """Why the provider cannot open; an empty text where it did."""
-    try:
-        await provider.__aenter__()
-    except asyncio.CancelledError:
-        raise
-    except BaseException as error:  # noqa: BLE001  # a guest that cannot open is left out
-        return why_broken(error)
-    return ""
+    ended = await bounded(provider.__aenter__, f"open {link.name}", PROVIDER_OPEN)
+    if ended is not None:
+        link.provider, link.broken = None, why_broken(ended)
 
 
 async def _close(provider: Provider[Any]) -> None:
-    closing = asyncio.create_task(_leave(provider), name=f"close {provider.name}")
-    done, _ = await asyncio.wait({closing}, timeout=CLOSE_TIME)
-    if not done or closing.cancelled() or not closing.result():
-        structlog.get_logger().warning("provider_close_failed", provider=provider.name)
+    ended = await bounded(
+        lambda: provider.__aexit__(None, None, None), f"close {provider.name}", PROVIDER_CLOSE
+    )
+    if ended is not None:
+        structlog.get_logger().warning(
+            "provider_close_failed", provider=provider.name, error=type(ended).__name__
+        )
 
 
-async def _leave(provider: Provider[Any]) -> bool:
+def why_broken(error: BaseException) -> str:
+    """Why a provider could not be started, in words that are safe to show."""
+    if isinstance(error, Slow):
+        return f"it did not open within {PROVIDER_OPEN:.0f} s"
+    reason = getattr(error, "reason", None) if isinstance(error, DeliveryError) else None
+    return reason if isinstance(reason, str) else type(error).__name__
+
+
+def inbox_of(link: Link) -> Sequence[InboxItem] | None:
+    """What the provider of `link` keeps for reading back; None where it keeps nothing or fails."""
+    if link.provider is None:
+        return None
     try:
-        await provider.__aexit__(None, None, None)
+        items = link.provider.inbox()
+        return None if items is None else [_checked(item) for item in items]
+    except BaseException as error:  # noqa: BLE001  # a SystemExit in a handler ends the event loop
+        structlog.get_logger().error("inbox_failed", provider=link.name, error=type(error).__name__)
+        return None
+
+
+async def bounded(call: Callable[[], Awaitable[object]], name: str, seconds: float) -> Ended:
+    """Run what `call()` gives as a task called `name`; what it raised, `Slow` or None."""
+    task = asyncio.create_task(_kept_inside(call), name=name)
+    try:
+        await asyncio.wait({task}, timeout=seconds)
+    finally:
+        if not task.done():
+            task.cancel()
+    if not task.done():
+        return Slow()
+    return asyncio.CancelledError() if task.cancelled() else task.result()
+
+
+async def _kept_inside(call: Callable[[], Awaitable[object]]) -> Ended:
+    try:
+        await call()
     except asyncio.CancelledError:
         raise
-    except BaseException:  # noqa: BLE001  # SystemExit in a task would end the event loop
-        return False
-    return True
+    except BaseException as error:  # noqa: BLE001  # SystemExit in a task would end the event loop
+        return error
+    return None
+
+
+def _checked(item: Any) -> InboxItem:
+    texts = (item.id, item.channel, item.to, item.text, item.subject or "")
+    if not isinstance(item, InboxItem) or not all(isinstance(text, str) for text in texts):
+        raise TypeError
+    if isinstance(item.at, bool) or not isinstance(item.at, int | float):
+        raise TypeError
+    return item

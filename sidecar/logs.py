@@ -13,7 +13,9 @@ import os
 import re
 import sys
 import threading
+import warnings
 from collections.abc import Iterable, MutableMapping
+from pathlib import PurePath
 from typing import Any, TextIO
 
 import orjson
@@ -112,6 +114,7 @@ def configure(*, human: bool | None = None, stream: TextIO | None = None) -> Non
     logging.basicConfig(handlers=[_Bridge()], level=logging.WARNING, force=True)
     threading.excepthook = _thread_trouble
     sys.unraisablehook = _unraisable
+    warnings.showwarning = _warned
     for name in _TALKATIVE:  # at DEBUG and INFO these print bodies, headers and keys
         logging.getLogger(name).setLevel(logging.WARNING)
 
@@ -153,6 +156,20 @@ def _thread_trouble(args: threading.ExceptHookArgs) -> None:
 
 def _unraisable(args: sys.UnraisableHookArgs) -> None:
     structlog.get_logger().error("unraisable", error=args.exc_type.__name__)
+
+
+def _warned(
+    message: Warning | str,
+    category: type[Warning],
+    filename: str,
+    lineno: int,
+    file: TextIO | None = None,
+    line: str | None = None,
+) -> None:
+    # A warning's text is put together by who warns, and may hold what was sent.
+    del message, file, line
+    where = f"{PurePath(filename).stem}:{lineno}"
+    structlog.get_logger().warning("library", where=where, error=category.__name__)
 
 
 class CanonicalLine:

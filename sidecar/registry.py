@@ -10,6 +10,7 @@ from typing import Any
 import pluggy
 
 from sidecar import hookspecs
+from sidecar.contract import breach_of, in_one_line
 from sidecar.delivery.errors import ConfigError, PluginNotFound
 from sidecar.delivery.provider import Provider
 
@@ -51,16 +52,25 @@ class Registry:
             plugin = entry.load()
             if not self._manager.is_registered(plugin):  # one module may serve several kinds
                 self._manager.register(plugin)
-            classes = plugin.register_providers()
-        except (Exception, SystemExit) as error:
+            found = _of_kind(plugin.register_providers(), kind)
+            breach = breach_of(found) if found is not None else None
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:
             raise ConfigError(
                 f"the plugin for kind `{kind}` ({_distribution(entry)}) cannot be loaded: "
-                f"{type(error).__name__}: {error}"
+                f"{in_one_line(error)}"
             ) from error
-        for found in classes:
-            if isinstance(found, type) and issubclass(found, Provider) and found.kind == kind:
-                return found
-        raise ConfigError(f"the plugin {_distribution(entry)} brings no provider of kind `{kind}`")
+        if found is None:
+            raise ConfigError(
+                f"the plugin {_distribution(entry)} brings no provider of kind `{kind}`"
+            )
+        if breach is not None:
+            raise ConfigError(
+                f"the plugin for kind `{kind}` ({_distribution(entry)}) cannot be used: its class "
+                f"{found.__name__} {breach}"
+            )
+        return found
 
     def _entry_point(self, kind: str) -> EntryPoint:
         found = [entry for entry in self.installed() if entry.name == kind]
@@ -76,6 +86,11 @@ class Registry:
         near = get_close_matches(kind, kinds, n=1)
         hint = f"did you mean `{near[0]}`?" if near else f"installed: {', '.join(kinds) or 'none'}"
         return f"no installed plugin serves kind `{kind}`; {hint}"
+
+
+def _of_kind(classes: Sequence[object], kind: str) -> type[Provider[Any]] | None:
+    providers = (c for c in classes if isinstance(c, type) and issubclass(c, Provider))
+    return next((c for c in providers if getattr(c, "kind", None) == kind), None)
 
 
 def _distribution(entry: EntryPoint) -> str:

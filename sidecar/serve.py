@@ -8,11 +8,13 @@ import os
 import signal
 import sys
 import time
+from collections.abc import Callable
 
 import structlog
 
 from sidecar import __version__, logs
 from sidecar.app import Sidecar
+from sidecar.runner import LastResort
 
 LAST_MOMENT = 1.0
 """Seconds, after everything was closed, for tasks that a plugin left behind."""
@@ -31,8 +33,12 @@ async def serve(sidecar: Sidecar, started: float) -> None:
     loop = asyncio.get_running_loop()
     loop.set_exception_handler(logs.loop_trouble)
     first, second = asyncio.Event(), asyncio.Event()
+    last_resort = LastResort()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, lambda: second.set() if first.is_set() else first.set())
+        # Heard between two steps of Python, so also while a plugin blocks the loop.
+        signal.signal(number, _bound_the_end(last_resort, sidecar))
+        signal.siginterrupt(number, False)
     # Its default would end the process.
     loop.add_signal_handler(signal.SIGHUP, sidecar.reload)
     await sidecar.start()
@@ -48,7 +54,18 @@ async def serve(sidecar: Sidecar, started: float) -> None:
     hurry.cancel()
     await stopping
     structlog.get_logger().info("stopped")
+    last_resort.within(LAST_MOMENT)
     await _end_the_rest()
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        # The loop takes its handlers along when it is closed, and the default is death by signal.
+        loop.remove_signal_handler(number)
+        signal.signal(number, signal.SIG_IGN)  # the end is bounded, and a moment away
+
+
+def _bound_the_end(last_resort: LastResort, sidecar: Sidecar) -> Callable[..., None]:
+    """A signal's handler: the first bounds the time to the end, a second one ends it now."""
+    bounds = iter((lambda: sidecar.longest_end,))
+    return lambda *_: last_resort.within(next(bounds, lambda: 0.0)())
 
 
 def _spare_the_collector() -> None:

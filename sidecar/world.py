@@ -13,11 +13,12 @@ from sidecar.config import Config, ProviderSection
 from sidecar.delivery.breaker import Breaker, BreakerSettings
 from sidecar.delivery.chain import Chain
 from sidecar.delivery.clock import Clock
-from sidecar.delivery.errors import ConfigError, DeliveryError
+from sidecar.delivery.errors import ConfigError
 from sidecar.delivery.link import Limits, Link, Room
 from sidecar.delivery.policy import ChainPolicy, Verdict
 from sidecar.delivery.provider import Provider
 from sidecar.dispatcher import Routes
+from sidecar.guests import why_broken
 from sidecar.settings import BreakerOverride, ProviderConfig
 
 _FIXED = {"server": ("listen", "ops_listen"), "log": ("path", "durability")}
@@ -161,11 +162,6 @@ def _breaker(section: ProviderSection, clock: Clock) -> Breaker:
 
 def _told_late(name: str, how: str) -> None:
     structlog.get_logger().warning("late_result", provider=name, outcome=how)
-
-
-def why_broken(error: BaseException) -> str:
-    """Why a provider could not be started, in words that are safe to show."""
-    return error.reason if isinstance(error, DeliveryError) else type(error).__name__
 
 
 def _provider(section: ProviderSection) -> tuple[Provider[Any] | None, str | None]:

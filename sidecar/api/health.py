@@ -50,7 +50,9 @@ def dump_health(world: World, dispatcher: Dispatcher, reloads: ReloadState) -> d
 
 
 def _chain(chain: Chain) -> dict[str, Any]:
-    configured = [link for link in chain.links if link.enabled and (link.provider or link.broken)]
+    configured = [
+        link for link in chain.links if link.enabled and (link.provider is not None or link.broken)
+    ]
     usable = [link for link in configured if link.would_skip() is None]
     on_primary = bool(usable) and usable[0] is configured[0]
     return {

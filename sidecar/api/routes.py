@@ -18,6 +18,7 @@ from sidecar.declined import Declined, InFlight, KeyReused, NoChain
 from sidecar.delivery.model import Delivery, SkipReason, Status
 from sidecar.delivery.provider import InboxItem
 from sidecar.dispatcher import Wish
+from sidecar.guests import inbox_of
 from sidecar.metrics import CONTENT_TYPE
 from sidecar.store import LogUnavailable
 
@@ -209,7 +210,7 @@ async def _inbox_page(request: web.Request) -> web.Response:
 
 def _items(request: web.Request) -> list[InboxItem]:
     links = request.app[FACE].world().links.values()
-    boxes = [box for link in links if link.provider and (box := link.provider.inbox()) is not None]
+    boxes = [box for link in links if (box := inbox_of(link)) is not None]
     if not boxes:
         raise Problem(404, "not_found", "no configured provider keeps messages for reading back")
     return sorted((item for box in boxes for item in box), key=lambda item: -item.at)

@@ -72,7 +72,7 @@ class Draft:
         except ValidationError as error:
             for problem in problems(error, model, value, hidden):
                 self._note(problem, at, shorthand)
-        except Exception as error:  # noqa: BLE001  # a plugin's own validators may raise anything
+        except (Exception, SystemExit) as error:  # noqa: BLE001  # a plugin's own validators
             self._note(Problem((), f"cannot be judged: {type(error).__name__}"), at, shorthand)
         return None
 

@@ -134,8 +134,7 @@ class ProviderReader:
     def _found(self, kind: str) -> type[Provider[Any]] | ConfigError:
         if kind not in self._known:
             try:
-                cls = self._provider_class(kind)
-                self._known[kind] = cls if issubclass(cls.Config, ProviderConfig) else _breach(kind)
+                self._known[kind] = self._provider_class(kind)
             except ConfigError as error:
                 self._known[kind] = error
         return self._known[kind]
@@ -154,8 +153,10 @@ class ProviderReader:
     ) -> tuple[str, ...]:
         """What the plugin itself says is missing."""
         try:
-            missing = tuple(cls.missing(settings, self._environ))
-        except Exception as error:  # noqa: BLE001  # a plugin may raise anything
+            missing = tuple(str(name) for name in cls.missing(settings, self._environ))
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:  # noqa: BLE001  # a plugin may raise anything
             message = f"the plugin failed when asked what it needs: {type(error).__name__}"
             self._draft.fault(at, message, at_key=True)
             return ()
@@ -163,10 +164,6 @@ class ProviderReader:
             message = f"the environment lacks what it needs: {', '.join(missing)}{_ADVICE}"
             self._draft.fault(at, message, at_key=True)
         return missing
-
-
-def _breach(kind: str) -> ConfigError:
-    return ConfigError(f"the plugin for kind `{kind}`: its Config does not extend ProviderConfig")
 
 
 def _common(given: Mapping[str, Any]) -> ProviderConfig:

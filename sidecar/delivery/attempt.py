@@ -7,10 +7,11 @@ and one that swallows its cancellation is abandoned.
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from sidecar.delivery.breaker import Permit
+from sidecar.delivery.discreet import STRUCK, discreet, gives_away
 from sidecar.delivery.errors import DeliveryError, Rejected, Throttled
 from sidecar.delivery.link import Link
 from sidecar.delivery.model import Attempt, Message, Outcome, Receipt
@@ -45,7 +46,7 @@ async def attempt(link: Link, permit: Permit, message: Message, timeout: float) 
     """
     clock = link.clock
     started_at, start = clock.time(), clock.monotonic()
-    result = await _bounded(link, message, timeout)
+    result = _discreet(await _bounded(link, message, timeout), message)
     seconds = clock.monotonic() - start
     transition = link.breaker.finish(permit, RULES[result.outcome].verdict, seconds)
     ended = Attempt(
@@ -102,17 +103,19 @@ async def _call(provider: Provider[Any], message: Message, timeout: float) -> Re
 
 def _receipt_or_crash(answer: object) -> Result:
     if not isinstance(answer, Receipt):
+        if asyncio.iscoroutine(answer):
+            answer.close()  # else Python complains of it on stderr, later and from anywhere
         return Result(
             Outcome.CRASHED, f"the plugin returned {type(answer).__name__}, not a Receipt"
         )
-    # A plugin need not be typed.
+    # A plugin need not be typed. Each field is read once: a subclass may answer anew each time.
     message_id: object = answer.message_id
     simulated: object = answer.simulated
     if not isinstance(message_id, str) or not _is_usable(message_id):
         return Result(Outcome.CRASHED, "the plugin returned a Receipt without a usable message id")
     if not isinstance(simulated, bool):
         return Result(Outcome.CRASHED, "the plugin returned a Receipt whose `simulated` is no bool")
-    return Result(Outcome.ACCEPTED, receipt=answer)
+    return Result(Outcome.ACCEPTED, receipt=Receipt(message_id, simulated))
 
 
 def _is_usable(message_id: str) -> bool:
@@ -121,14 +124,29 @@ def _is_usable(message_id: str) -> bool:
 
 
 def _result_of_error(error: DeliveryError) -> Result:
-    if error.outcome not in _RAISABLE:
+    reason: object = error.reason
+    if error.outcome not in _RAISABLE or not isinstance(reason, str):
         return _crash(error)
+    told = DeliveryError(reason, code=error.code)  # cut to size again: a plugin may have set them
     return Result(
         error.outcome,
-        error.reason,
-        error.code,
+        told.reason,
+        told.code,
         retry_after=error.retry_after if isinstance(error, Throttled) else None,
-        final=isinstance(error, Rejected) and error.final,
+        final=isinstance(error, Rejected) and error.final is True,
+    )
+
+
+def _discreet(result: Result, message: Message) -> Result:
+    receipt = result.receipt
+    if receipt is not None:
+        if not gives_away(receipt.message_id, message):
+            return result
+        return replace(result, receipt=replace(receipt, message_id=STRUCK))
+    return replace(
+        result,
+        reason=result.reason and discreet(result.reason, message),
+        code=result.code and discreet(result.code, message),
     )
 
 

@@ -62,6 +62,9 @@ class Provider(ABC, Generic[C]):
     """The channels it can serve: `email`, `sms`, or one of your own."""
     Config: ClassVar[type[Any]]
     """The settings model, a subclass of `sidecar.ProviderConfig`."""
+    contract: ClassVar[int] = 1
+    """The version of this contract. A plugin that declares one itself is refused at start by a
+    sidecar that has another; one that does not takes the sidecar's."""
     development_only: ClassVar[bool] = False
     """True for a provider that must not exist where `environment: production`."""
 

@@ -118,47 +118,6 @@ def test_a_send_longer_than_the_drain_is_answered_as_unknown(start, vendor, tmp_
     assert (answers[0].status, answers[0].trail) == (202, [("twilio", "unknown")])
 
 
-GUEST = """
-import asyncio
-from sidecar import Provider, ProviderConfig, Receipt, hookimpl
-
-class Deaf(Provider):
-    kind, channels, Config = "deaf", frozenset({"sms"}), ProviderConfig
-
-    async def send(self, message, *, timeout):
-        while True:
-            try:
-                await asyncio.sleep(3600)
-            except asyncio.CancelledError:
-                pass
-
-class Exits(Deaf):
-    kind = "exits"
-
-    def __init__(self, name, config):
-        raise SystemExit(3)
-
-@hookimpl
-def register_providers():
-    return [Deaf, Exits]
-"""
-
-
-def test_guests_that_cannot_be_cancelled_or_exit_hold_up_nothing(start, tmp_path):
-    (tmp_path / "guest.py").write_text(GUEST)
-    info = tmp_path / "guest-1.dist-info"
-    info.mkdir()
-    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: guest\nVersion: 1\n")
-    (info / "entry_points.txt").write_text("[sidecar.providers]\ndeaf = guest\nexits = guest\n")
-    text = config("sms", "exits: {}", "deaf: {timeout: 500ms}", "console: {}")
-    sidecar = start(text, PYTHONPATH=str(tmp_path))
-    answer = sidecar.send()
-    assert answer.trail == [("exits", "skipped"), ("deaf", "unknown"), ("console", "accepted")]
-    assert sidecar.health("sms", "exits")["broken"] == "SystemExit"
-    assert sidecar.health("sms", "deaf")["zombies"] == 1
-    assert sidecar.stop() == 0
-
-
 def test_a_log_that_was_removed_refuses_and_says_so(start, tmp_path):
     sidecar = start(CONSOLE)
     assert sidecar.send().status == 200

@@ -1,0 +1,50 @@
+"""Fixtures that every folder of black-box tests imports into its conftest."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from harness.process import Sidecar
+from harness.standins import Vendor, VendorRequest
+
+
+@pytest.fixture
+def environ(tmp_path: Path) -> dict[str, str]:
+    """A clean environment: nothing of the machine's own accounts or proxies."""
+    kept = {name: os.environ[name] for name in ("PATH", "LANG") if name in os.environ}
+    return {**kept, "HOME": str(tmp_path), "AWS_EC2_METADATA_DISABLED": "true"}
+
+
+@pytest.fixture
+def start(tmp_path: Path, environ: dict[str, str]) -> Iterator[Callable[..., Sidecar]]:
+    """Start a sidecar on a configuration text; `tmp_path` is its working directory."""
+    running: list[Sidecar] = []
+
+    def begin(text: str | None = None, config: Path | None = None, **more: str) -> Sidecar:
+        path = config or tmp_path / "providers.yaml"
+        if text is not None:
+            path.write_text(f"server: {{listen: '127.0.0.1:0'}}\n{text}")
+        running.append(Sidecar(path, {**environ, **more}))
+        return running[-1].ready()
+
+    yield begin
+    for one in running:
+        one.stop()
+
+
+@pytest.fixture
+def vendor() -> Iterator[Callable[..., Vendor]]:
+    running: list[Vendor] = []
+
+    def begin(answer: Callable[[VendorRequest], Any]) -> Vendor:
+        running.append(Vendor(answer))
+        return running[-1]
+
+    yield begin
+    for one in running:
+        one.close()
