@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import socket
 from collections.abc import Iterable
 from contextlib import AsyncExitStack
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +16,8 @@ from aiohttp import web
 
 from sidecar import logs
 from sidecar.api.door import Door
-from sidecar.api.edge import Face
+from sidecar.api.edge import Face, guard
+from sidecar.api.reception import Manners, Reception
 from sidecar.api.routes import build_api, build_ops
 from sidecar.config import Config, TcpAddress, UnixAddress
 from sidecar.delivery.clock import Clock, SystemClock
@@ -25,6 +28,7 @@ from sidecar.listeners import ListenError, address_of, open_listener
 from sidecar.metrics import Metrics
 from sidecar.observers import Observers
 from sidecar.privacy import Fingerprint
+from sidecar.process import Seats, share_seats, spare_descriptors
 from sidecar.registry import Registry
 from sidecar.store import DeliveryLog, LogError, LogUnavailable
 from sidecar.store.memory import MemoryLog
@@ -41,10 +45,6 @@ PRUNE_STEP = 500
 """Deliveries removed in one step, so that a send never waits behind a long one."""
 READY_CACHE = 1.0
 """Seconds that an answer of the log to a readiness probe is believed."""
-LAST_ANSWERS = 1.0
-"""Seconds, after the drain, for answers that are being written."""
-KEEP_ALIVE = 75.0
-"""Seconds an idle connection of a caller is kept."""
 
 
 class StartError(Exception):
@@ -128,11 +128,22 @@ class Sidecar:
             world=lambda: self._world,
             ready=self._why_not_ready,
         )
-        listener = await self._serve(build_api(face), server.listen)
+        main, *second = self._seats()
+        listener = await self._serve(build_api(face), face.door, server.listen, main)
         if listener.family != socket.AF_UNIX:
             face.door.ports.add(listener.getsockname()[1])
         if server.ops_listen is not None:
-            await self._serve(build_ops(face), server.ops_listen)
+            await self._serve(build_ops(face), None, server.ops_listen, second[0])
+
+    def _seats(self) -> list[Seats]:
+        server, reserve = self.config.server, self.config.limits.in_flight + 64
+        listeners = 1 if server.ops_listen is None else 2
+        seats = share_seats(server.connections, reserve, spare_descriptors(), listeners)
+        if seats[0].connections < server.connections:
+            structlog.get_logger().warning(
+                "few_descriptors", connections=seats[0].connections, wanted=server.connections
+            )
+        return seats
 
     def _door(self) -> Door:
         server = self.config.server
@@ -144,20 +155,25 @@ class Sidecar:
             raise StartError(f"cannot use server.token_file: {error}") from error
         return Door(server.allowed_hosts, token)
 
-    async def _serve(self, app: web.Application, where: TcpAddress | UnixAddress) -> socket.socket:
-        runner = web.AppRunner(
-            app,
-            access_log=None,
-            keepalive_timeout=KEEP_ALIVE,
-            shutdown_timeout=LAST_ANSWERS,
-        )
-        await runner.setup()
-        self._stack.push_async_callback(runner.cleanup)
+    async def _serve(
+        self,
+        app: web.Application,
+        door: Door | None,
+        where: TcpAddress | UnixAddress,
+        seats: Seats,
+    ) -> socket.socket:
+        server = self.config.server
         try:
-            listener = open_listener(where)
+            listener = open_listener(where, shared=bool(server.peer_uids))
         except ListenError as error:
             raise StartError(str(error)) from error
-        await web.SockSite(runner, listener, backlog=1024).start()
+        uids = frozenset({0, os.geteuid(), *server.peer_uids})
+        manners = Manners(server.header_timeout, server.body_timeout, server.keep_alive, uids)
+        reception = Reception(
+            app, partial(guard, door), listener, seats, manners, self._metrics.shed
+        )
+        await reception.open()
+        self._stack.push_async_callback(reception.close)
         self.addresses.append(address_of(listener))
         return listener
 

@@ -13,6 +13,7 @@ import structlog
 
 from sidecar import __version__, logs
 from sidecar.app import Sidecar
+from sidecar.process import harden
 
 LAST_MOMENT = 1.0
 """Seconds, after everything was closed, for tasks that a plugin left behind."""
@@ -28,6 +29,7 @@ async def serve(sidecar: Sidecar, started: float) -> None:
 
     `started` is when the process began (monotonic), for the time to ready.
     """
+    harden()
     loop = asyncio.get_running_loop()
     loop.set_exception_handler(logs.loop_trouble)
     first, second = asyncio.Event(), asyncio.Event()
