@@ -10,7 +10,7 @@ import structlog
 from aiohttp import web
 from aiohttp.web_protocol import RequestHandler
 
-from sidecar.api.problems import Problem, problem_document, problem_response
+from sidecar.api.problems import problem_document, problem_response
 
 _MALFORMED = (400, "malformed", "this is not a valid HTTP/1.1 request, or its head is too large")
 _SLOW_HEAD = (408, "slow_head", "the head of the request did not arrive in time")
@@ -130,10 +130,9 @@ class Connection(RequestHandler):
         """Ours, because aiohttp's text gives back what was sent, and its log line holds it too."""
         if request.writer.output_size > 0:
             raise ConnectionError("an answer has begun already")
-        if status == 400:
-            response = problem_response(*_MALFORMED)
-        else:
+        if status != 400:
             structlog.get_logger().error("internal_error", error=type(exc).__name__)
-            response = Problem(500, "internal", "the sidecar failed; its log says where").response()
+        internal = (500, "internal", "the sidecar failed; its log says where")
+        response = problem_response(*(_MALFORMED if status == 400 else internal))
         response.force_close()
         return response

@@ -1,7 +1,8 @@
 """The door: who may come in. Host, origin, content type, token, in this order.
 
-Every check runs before the body is read and before `Expect: 100-continue` is answered. It keeps out a web page on a developer's machine (DNS rebinding,
-cross-site posts) and, with a token file, other processes that reach the loopback address.
+Every check runs before the body is read and before `Expect: 100-continue` is answered. It keeps out
+a web page on a developer's machine (DNS rebinding, cross-site posts) and, with a token file, other
+processes that reach the loopback address.
 """
 
 from __future__ import annotations
