@@ -3,27 +3,25 @@
 from __future__ import annotations
 
 import asyncio
-import socket
 from collections.abc import Collection, Coroutine, Iterable
 from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
 
 import structlog
-from aiohttp import web
 
 from sidecar import logs
 from sidecar.api.door import Door
 from sidecar.api.edge import Face
-from sidecar.api.routes import build_api, build_ops
-from sidecar.config import Config, TcpAddress, UnixAddress
+from sidecar.config import Config
 from sidecar.delivery.clock import Clock, SystemClock
 from sidecar.delivery.errors import ConfigError
 from sidecar.delivery.link import Link
 from sidecar.delivery.provider import Provider
 from sidecar.dispatcher import Dispatcher
+from sidecar.front import Front
 from sidecar.guests import close_all, open_all
-from sidecar.listeners import ListenError, address_of, open_listener
+from sidecar.listeners import ListenError
 from sidecar.metrics import Metrics
 from sidecar.observers import Observers
 from sidecar.privacy import Fingerprint
@@ -41,12 +39,8 @@ PRUNE_STEP = 500
 """Deliveries removed in one step, so that a send never waits behind a long one."""
 READY_CACHE = 1.0
 """Seconds that an answer of the log to a readiness probe is believed."""
-LAST_ANSWERS = 1.0
-"""Seconds, after the drain, for answers that are being written."""
 LAST_SECONDS = 2.0
 """Seconds, after the drain, until the process ends in any case."""
-KEEP_ALIVE = 75.0
-"""Seconds an idle connection of a caller is kept."""
 
 
 class StartError(Exception):
@@ -84,7 +78,6 @@ class Sidecar:
         self._stack = AsyncExitStack()
         self._ready: tuple[float, str | None] = (float("-inf"), None)
         self._stopping = False
-        self.addresses: list[str] = []
 
     async def start(self) -> None:
         """Open the log, the providers, then the listeners. Raises `StartError`."""
@@ -97,6 +90,11 @@ class Sidecar:
         except BaseException:
             await self._stack.aclose()
             raise
+
+    @property
+    def addresses(self) -> list[str]:
+        """Where it listens, the API's own listener first."""
+        return self._front.addresses
 
     @property
     def longest_end(self) -> float:
@@ -154,34 +152,18 @@ class Sidecar:
             ready=self._why_not_ready,
             reloads=lambda: self._reloader.state,
         )
-        listener = await self._serve(build_api(face), server.listen)
-        if listener.family != socket.AF_UNIX:
-            face.door.ports.add(listener.getsockname()[1])
-        if server.ops_listen is not None:
-            await self._serve(build_ops(face), server.ops_listen)
+        self._front = Front(face, server, self.config.limits.in_flight, self._metrics.shed)
+        self._stack.push_async_callback(self._front.close)
+        try:
+            await self._front.open()
+        except ListenError as error:
+            raise StartError(str(error)) from error
 
     def _token(self, path: Path | None) -> TokenFile | None:
         try:
             return TokenFile(path, logs.redactor.add) if path else None
         except (OSError, ValueError) as error:
             raise StartError(f"cannot use server.token_file: {error}") from error
-
-    async def _serve(self, app: web.Application, where: TcpAddress | UnixAddress) -> socket.socket:
-        runner = web.AppRunner(
-            app,
-            access_log=None,
-            keepalive_timeout=KEEP_ALIVE,
-            shutdown_timeout=LAST_ANSWERS,
-        )
-        await runner.setup()
-        self._stack.push_async_callback(runner.cleanup)
-        try:
-            listener = open_listener(where)
-        except ListenError as error:
-            raise StartError(str(error)) from error
-        await web.SockSite(runner, listener, backlog=1024).start()
-        self.addresses.append(address_of(listener))
-        return listener
 
     async def _why_not_ready(self) -> str | None:
         if self._stopping:

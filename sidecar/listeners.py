@@ -6,6 +6,7 @@ import errno
 import os
 import socket
 import stat
+import struct
 from pathlib import Path
 
 from sidecar.config import TcpAddress, UnixAddress
@@ -15,9 +16,26 @@ class ListenError(Exception):
     """The listener cannot be opened; the text is one line for a person."""
 
 
-def open_listener(where: TcpAddress | UnixAddress) -> socket.socket:
-    """A bound socket. Raises `ListenError`."""
-    return _open_unix(where.path) if isinstance(where, UnixAddress) else _open_tcp(where)
+def open_listener(where: TcpAddress | UnixAddress, *, shared: bool = False) -> socket.socket:
+    """A bound socket. Raises `ListenError`.
+
+    `shared`: other users can reach a Unix socket; who of them may come in is asked of the kernel.
+    """
+    return (
+        _open_unix(where.path, shared=shared)
+        if isinstance(where, UnixAddress)
+        else _open_tcp(where)
+    )
+
+
+def peer_uid(connected: socket.socket) -> int | None:
+    """Whose process is at the other end of a Unix socket, by the kernel's word; None for TCP."""
+    if connected.family != socket.AF_UNIX or not hasattr(socket, "SO_PEERCRED"):
+        return None
+    ucred = struct.Struct("3i")  # pid, uid, gid: unix(7)
+    told = connected.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, ucred.size)
+    uid: int = ucred.unpack(told)[1]
+    return uid
 
 
 def address_of(listener: socket.socket) -> str:
@@ -45,10 +63,12 @@ def _open_tcp(where: TcpAddress) -> socket.socket:
     return listener
 
 
-def _open_unix(path: Path) -> socket.socket:
-    _clear_stale(path)
+def _open_unix(path: Path, *, shared: bool) -> socket.socket:
+    _make_way(path, shared=shared)
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    before = os.umask(0o177)  # the mode is right from the first moment: no window for another user
+    before = os.umask(
+        0o111 if shared else 0o177
+    )  # the mode is right from the first moment: no window for another user
     try:
         listener.bind(str(path))
     except OSError as error:
@@ -59,10 +79,15 @@ def _open_unix(path: Path) -> socket.socket:
     return listener
 
 
-def _clear_stale(path: Path) -> None:
+def _make_way(path: Path, *, shared: bool) -> None:
     """Make the directory, and remove a socket that nobody listens on; never anything else."""
     try:
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        path.parent.mkdir(mode=0o711 if shared else 0o700, parents=True, exist_ok=True)
+        if shared and not path.parent.stat().st_mode & stat.S_IXOTH:
+            raise ListenError(
+                f"cannot listen on unix:{path} for server.peer_uids: other users cannot pass "
+                f"{path.parent}; chmod it to 0711"
+            )
         mode = path.lstat().st_mode
     except FileNotFoundError:
         return

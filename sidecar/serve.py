@@ -14,6 +14,7 @@ import structlog
 
 from sidecar import __version__, logs
 from sidecar.app import Sidecar
+from sidecar.process import harden
 from sidecar.runner import LastResort
 
 LAST_MOMENT = 1.0
@@ -30,6 +31,7 @@ async def serve(sidecar: Sidecar, started: float) -> None:
 
     `started` is when the process began (monotonic), for the time to ready.
     """
+    harden()
     loop = asyncio.get_running_loop()
     loop.set_exception_handler(logs.loop_trouble)
     first, second = asyncio.Event(), asyncio.Event()

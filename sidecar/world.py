@@ -21,7 +21,18 @@ from sidecar.dispatcher import Routes
 from sidecar.guests import why_broken
 from sidecar.settings import BreakerOverride, ProviderConfig
 
-_FIXED = {"server": ("listen", "ops_listen"), "log": ("path", "durability")}
+_FIXED = {
+    "server": (
+        "listen",
+        "ops_listen",
+        "peer_uids",
+        "connections",
+        "header_timeout",
+        "body_timeout",
+        "keep_alive",
+    ),
+    "log": ("path", "durability"),
+}
 """Settings that take effect at a start alone."""
 
 

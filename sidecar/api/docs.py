@@ -81,10 +81,10 @@ _PROBLEM = {
 _SEND_STATUSES = {
     200: "A provider has taken the message.",
     202: "It may have been sent: show the page for entering the code, and offer a resend.",
-    400: "Not JSON, or a malformed header.",
+    400: "Malformed: no HTTP, no JSON, or a bad header.",
     401: "No valid token, where one is configured.",
-    403: "Sent by a web page of another site.",
-    408: "The body did not arrive in time.",
+    403: "Sent by a web page of another site, or by a user that may not come in.",
+    408: "The head or the body did not arrive in time.",
     409: "The same idempotency key is under way; `Prefer: wait` waits for it.",
     413: "The body is over 64 KiB.",
     415: "The content type is not application/json, or the body is encoded.",

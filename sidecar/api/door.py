@@ -1,7 +1,8 @@
-"""The door: who may come in. Every check runs before the body is read, in this order.
+"""The door: who may come in. Host, origin, content type, token, in this order.
 
-Host, origin, content type, token. It keeps out a web page on a developer's machine (DNS rebinding,
-cross-site posts) and, with a token file, other processes that reach the loopback address.
+Every check runs before the body is read and before `Expect: 100-continue` is answered. It keeps out
+a web page on a developer's machine (DNS rebinding, cross-site posts) and, with a token file, other
+processes that reach the loopback address.
 """
 
 from __future__ import annotations
@@ -46,7 +47,8 @@ class Door:
         if len(hosts) != 1 or not hosts[0]:
             raise Problem(400, "bad_host", "exactly one Host header is needed")
         named = [hosts[0]]
-        if "://" in request.raw_path.partition("?")[0]:  # absolute-form, RFC 9112 section 3.2.2
+        if not request.raw_path.startswith("/") and "://" in request.raw_path:
+            # Absolute-form, RFC 9112 section 3.2.2.
             named.append(_authority(request.raw_path))
         if not all(self._is_ours(host.lower()) for host in named):
             raise Problem(
@@ -65,11 +67,11 @@ class Door:
         return name in _LOCAL_NAMES and (not port or port in map(str, self.ports))
 
     def _check_origin(self, request: web.BaseRequest) -> None:
-        site = request.headers.get("Sec-Fetch-Site", "none")
-        if site not in ("same-origin", "none"):
-            raise Problem(403, "browser_borne", "a web page of another site sent this request")
-        origin = request.headers.get(hdrs.ORIGIN)
-        if origin is not None and not self._is_ours_in_full(_authority(origin).lower()):
+        sites = request.headers.getall("Sec-Fetch-Site", ())
+        origins = request.headers.getall(hdrs.ORIGIN, ())
+        if not all(site in ("same-origin", "none") for site in sites) or not all(
+            self._is_ours_in_full(_authority(origin).lower()) for origin in origins
+        ):
             raise Problem(403, "browser_borne", "a web page of another site sent this request")
 
     def _is_ours_in_full(self, authority: str) -> bool:
@@ -83,7 +85,8 @@ class Door:
             return
         if request.content_type != "application/json":
             raise Problem(415, "not_json", "send the header Content-Type: application/json")
-        if request.headers.get(hdrs.CONTENT_ENCODING, "identity").lower() != "identity":
+        encodings = request.headers.getall(hdrs.CONTENT_ENCODING, ())
+        if any(encoding.lower() != "identity" for encoding in encodings):
             raise Problem(415, "encoded", "send the body without a Content-Encoding")
         if (request.content_length or 0) > BODY_LIMIT:
             raise Problem(413, "too_large", "the body must not be over 64 KiB")
@@ -91,7 +94,8 @@ class Door:
     def _check_token(self, request: web.BaseRequest) -> None:
         if self._token is None or (request.method, request.raw_path) in _OPEN_TO_ALL:
             return
-        scheme, _, token = request.headers.get(hdrs.AUTHORIZATION, "").partition(" ")
+        offers = request.headers.getall(hdrs.AUTHORIZATION, ())
+        scheme, _, token = (offers[0] if len(offers) == 1 else "").partition(" ")
         # surrogateescape: a header may hold any byte, and compare_digest wants ASCII or bytes.
         offered = token.strip().encode("utf-8", "surrogateescape")
         if scheme.lower() != "bearer" or not self._token.opens(offered):

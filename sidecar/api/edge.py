@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import structlog
 from aiohttp import hdrs, web
 
+from sidecar.api.connections import Connection
 from sidecar.api.door import Door
 from sidecar.api.problems import Problem, problem_response
 from sidecar.delivery.clock import Clock
@@ -36,40 +37,49 @@ class Face:
 
 
 FACE = web.AppKey("face", Face)
-Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+Handler = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
+Guard = Callable[[Handler], Handler]
 
 
-@web.middleware
-async def edge(request: web.Request, handler: Handler) -> web.StreamResponse:
-    request_id, trace = _request_id(request), _trace(request)
-    structlog.contextvars.bind_contextvars(request_id=request_id, **trace)
-    try:
-        request.app[FACE].door.check(request)
-        response = await handler(request)
-    except Problem as problem:
-        response = problem.response()
-    except web.HTTPException as error:
-        response = _known_status(error)
-    except Exception as error:  # noqa: BLE001  # its text may carry what was sent
-        structlog.get_logger().error("internal_error", error=type(error).__name__)
-        response = problem_response(500, "internal", "the sidecar failed; its log says where")
-    response.headers["X-Request-Id"] = request_id
-    if "trace_id" in trace:
-        response.headers["traceparent"] = request.headers["traceparent"]
-    return response
+def guard(door: Door | None, handler: Handler) -> Handler:
+    """`handler` behind the door, if there is one, with every exception made a document.
+
+    It stands before aiohttp's router, which answers `Expect: 100-continue` by itself, and a path or
+    a method that is not there before any middleware is asked.
+    """
+
+    async def guarded(request: web.BaseRequest) -> web.StreamResponse:
+        connection = request.protocol
+        assert isinstance(connection, Connection)
+        request_id, trace = _request_id(request), _trace(request)
+        structlog.contextvars.bind_contextvars(request_id=request_id, **trace)
+        try:
+            connection.desk.begin(request, connection)
+            if door is not None:
+                door.check(request)
+            _check_expect(request)
+            response = await handler(request)
+        except Problem as problem:
+            response = problem.response()
+        except web.HTTPException as error:
+            response = _known_status(error)
+        except Exception as error:  # noqa: BLE001  # its text may carry what was sent
+            structlog.get_logger().error("internal_error", error=type(error).__name__)
+            response = problem_response(500, "internal", "the sidecar failed; its log says where")
+        finally:
+            connection.desk.end(connection)
+        response.headers["X-Request-Id"] = request_id
+        if "trace_id" in trace:
+            response.headers["traceparent"] = request.headers["traceparent"]
+        return response
+
+    return guarded
 
 
-async def answer_expect(request: web.Request) -> web.StreamResponse | None:
-    """Answer `Expect: 100-continue` only to a request that may come in."""
-    try:
-        request.app[FACE].door.check(request)
-    except Problem as problem:  # aiohttp calls this outside of `edge`
-        return problem.response()
-    if request.headers.get(hdrs.EXPECT, "").lower() != "100-continue":
-        return problem_response(417, "bad_header", "the only Expect there is, is 100-continue")
-    if request.transport is not None:
-        request.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
-    return None
+def _check_expect(request: web.BaseRequest) -> None:
+    expect = request.headers.get(hdrs.EXPECT)
+    if expect is not None and expect.lower() != "100-continue":
+        raise Problem(417, "bad_header", "the only Expect there is, is 100-continue")
 
 
 def _known_status(error: web.HTTPException) -> web.Response:
@@ -83,11 +93,11 @@ def _known_status(error: web.HTTPException) -> web.Response:
     return problem_response(error.status, code, detail, headers=allow)
 
 
-def _request_id(request: web.Request) -> str:
+def _request_id(request: web.BaseRequest) -> str:
     given = request.headers.get("X-Request-Id", "")
     return given if _REQUEST_ID.fullmatch(given) else secrets.token_hex(8)
 
 
-def _trace(request: web.Request) -> dict[str, str]:
+def _trace(request: web.BaseRequest) -> dict[str, str]:
     match = _TRACEPARENT.fullmatch(request.headers.get("traceparent", ""))
     return {"trace_id": match[1]} if match else {}

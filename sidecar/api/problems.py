@@ -51,23 +51,36 @@ def problem_response(
     headers: Mapping[str, str] | None = None,
 ) -> web.Response:
     """The document; with a `retry_after` it is `retryable` and says so in `Retry-After` too."""
-    document = {
-        "type": f"urn:otp-sidecar:problem:{code}",
-        "title": HTTPStatus(status).phrase,
-        "status": status,
-        "code": code,
-        "detail": detail,
-        "retryable": retry_after is not None,
-        **(members or {}),
-    }
     sent = dict(headers or {})
     if retry_after is not None:
         sent["Retry-After"] = str(max(1, math.ceil(retry_after)))
     return web.Response(
         status=status,
-        body=orjson.dumps(document),
+        body=problem_document(status, code, detail, members, retryable=retry_after is not None),
         content_type="application/problem+json",
         headers=sent,
+    )
+
+
+def problem_document(
+    status: int,
+    code: str,
+    detail: str,
+    members: Mapping[str, Any] | None = None,
+    *,
+    retryable: bool = False,
+) -> bytes:
+    """The body of a problem, for where there is no request to answer either."""
+    return orjson.dumps(
+        {
+            "type": f"urn:otp-sidecar:problem:{code}",
+            "title": HTTPStatus(status).phrase,
+            "status": status,
+            "code": code,
+            "detail": detail,
+            "retryable": retryable,
+            **(members or {}),
+        }
     )
 
 

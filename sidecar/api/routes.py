@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import asyncio
 import re
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 from aiohttp import hdrs, web
 
+from sidecar.api.connections import Connection
 from sidecar.api.docs import docs_page, inbox_page, openapi
 from sidecar.api.door import BODY_LIMIT
-from sidecar.api.edge import FACE, Face, Handler, answer_expect, edge
+from sidecar.api.edge import FACE, Face
 from sidecar.api.health import dump_health
 from sidecar.api.problems import Problem, json_response, problem_response
 from sidecar.api.schema import SendRequest, dump_delivery, parse_send
@@ -22,14 +23,13 @@ from sidecar.guests import inbox_of
 from sidecar.metrics import CONTENT_TYPE
 from sidecar.store import LogUnavailable
 
-BODY_TIMEOUT = 5.0
-"""Seconds a caller has for sending its body."""
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 _KEY = re.compile(r'"([\x21\x23-\x7e]{1,255})"|([\x21\x23-\x7e][\x21-\x7e]{0,254})')
 
 
 def build_api(face: Face) -> web.Application:
     """The application of the main listener."""
-    app = web.Application(client_max_size=BODY_LIMIT, middlewares=[edge])
+    app = web.Application(client_max_size=BODY_LIMIT)
     app[FACE] = face
     routes: list[tuple[str, str, Handler]] = [
         ("POST", "/v1/send", _send),
@@ -43,7 +43,7 @@ def build_api(face: Face) -> web.Application:
         *_probes(),
     ]
     for method, path, handler in routes:
-        app.router.add_route(method, path, handler, expect_handler=answer_expect)
+        app.router.add_route(method, path, handler)
     return app
 
 
@@ -80,11 +80,17 @@ async def _send(request: web.Request) -> web.Response:
 
 
 async def _body(request: web.Request) -> bytes:
+    connection = request.protocol
+    assert isinstance(connection, Connection)
     try:
-        async with asyncio.timeout(BODY_TIMEOUT):
-            return await request.read()
+        return await connection.read(request)
     except TimeoutError as error:
-        raise Problem(408, "slow_body", "the body did not arrive within 5 s") from error
+        raise Problem(
+            408,
+            "slow_body",
+            "the body did not arrive in time",
+            headers={hdrs.CONNECTION: "close"},
+        ) from error
     except (ConnectionError, web.RequestPayloadError) as error:
         raise Problem(400, "cut_off", "the body ended before its length") from error
 

@@ -12,11 +12,11 @@ from email_validator import EmailNotValidError, validate_email
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from sidecar.api.problems import Problem
+from sidecar.api.strict_json import pointer_token, read_object
 from sidecar.delivery.model import Attempt, Delivery, Message, Money
 from sidecar.delivery.policy import duplicate_possible
 
 TEXT_LIMIT = 8_192
-DEPTH_LIMIT = 32
 SMS_LIMIT = 1_600
 """Characters of an SMS: the most that Twilio and SNS take, ten joined parts."""
 _E164 = re.compile(r"\+[1-9][0-9]{6,14}")
@@ -90,6 +90,13 @@ class SendRequest(BaseModel):
             raise ValueError("must be one line")
         return value
 
+    @field_validator("extra")
+    @classmethod
+    def _printable_throughout(cls, value: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
+        if value and _has_unprintable(value):
+            raise ValueError("must not contain control or bidirectional override characters")
+        return value
+
     @field_validator("subject")
     @classmethod
     def _no_encoded_word(cls, value: str | None) -> str | None:
@@ -134,14 +141,7 @@ class SendRequest(BaseModel):
 
 def parse_send(body: bytes) -> SendRequest:
     """The request in `body`. Raises `Problem`: 400 for no JSON, 422 for what is no send."""
-    try:
-        document = orjson.loads(body)
-    except orjson.JSONDecodeError as error:
-        raise Problem(400, "not_json", "the body is not valid JSON (RFC 8259, UTF-8)") from error
-    if not isinstance(document, dict):
-        raise Problem(422, "invalid", "the body must be a JSON object")
-    if _is_deeper(document, DEPTH_LIMIT):
-        raise Problem(422, "invalid", f"the body is nested deeper than {DEPTH_LIMIT} levels")
+    document = read_object(body)
     try:
         return SendRequest.model_validate(document)
     except ValidationError as error:
@@ -150,15 +150,15 @@ def parse_send(body: bytes) -> SendRequest:
         raise Problem(422, "invalid", detail[:500], pointers=faults[:20]) from error
 
 
-def _is_deeper(value: Any, levels: int) -> bool:
-    if not isinstance(value, dict | list):
-        return False
-    inner = value.values() if isinstance(value, dict) else value
-    return levels == 0 or any(_is_deeper(one, levels - 1) for one in inner)
+def _has_unprintable(value: Any) -> bool:
+    if isinstance(value, str):
+        return _UNPRINTABLE.search(value) is not None
+    inner = [*value, *value.values()] if isinstance(value, dict) else value
+    return isinstance(inner, list) and any(_has_unprintable(one) for one in inner)
 
 
 def _fault(error: Any) -> dict[str, str]:
-    pointer = "".join(f"/{_token(part)}" for part in error["loc"])
+    pointer = "".join(f"/{pointer_token(part)}" for part in error["loc"])
     if error["type"] == "extra_forbidden":
         known = ", ".join(SendRequest.model_fields)
         return {"pointer": pointer, "detail": f"no such field; there are: {known}"}
@@ -169,12 +169,6 @@ def _fault(error: Any) -> dict[str, str]:
     if not pointer and match:
         pointer, message = f"/{match[1]}", message[match.end() :]
     return {"pointer": pointer, "detail": message[:1].lower() + message[1:]}
-
-
-def _token(part: object) -> str:
-    # At most 64 printable characters of an input are given back.
-    text = "".join(c if c.isprintable() else "?" for c in str(part)[:64])
-    return text.replace("~", "~0").replace("/", "~1")
 
 
 def _must_be_phone_number(number: str) -> None:

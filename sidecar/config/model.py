@@ -75,8 +75,24 @@ class Server(Section):
     """A file with the token that callers must present, one per line while it is rotated."""
     allowed_hosts: tuple[Annotated[str, AfterValidator(_host)], ...] = ()
     """Names, besides the loopback ones, that a request's `Host` may carry."""
+    peer_uids: tuple[Annotated[int, Field(ge=0, le=4_294_967_294, strict=True)], ...] = ()
+    """User ids, besides our own and root's, that may use the Unix socket of `listen`."""
     allow_non_loopback: bool = False
     """Let `listen` be an address that others can reach; needs `token_file`."""
+    connections: int = Field(default=512, ge=1, le=100_000)
+    """Connections of callers at once; fewer where the system's descriptors are few."""
+    header_timeout: Duration = Field(
+        default=5.0,
+        ge=0.1,
+        le=300.0,
+        description="How long a caller may take for the head of a request.",
+    )
+    body_timeout: Duration = Field(
+        default=5.0, ge=0.1, le=300.0, description="How long it may take for the body."
+    )
+    keep_alive: Duration = Field(
+        default=75.0, ge=1.0, le=3600.0, description="How long an idle connection is kept."
+    )
     drain_delay: Duration = Field(
         default=0.0,
         ge=0.0,
@@ -98,6 +114,10 @@ class Server(Section):
                 "must be loopback or a Unix socket; another address needs "
                 "`allow_non_loopback: true` and a `token_file`",
                 {"key": "listen"},
+            )
+        if self.peer_uids and isinstance(self.listen, TcpAddress):
+            raise PydanticCustomError(
+                ELSEWHERE, "needs `listen` to be a Unix socket", {"key": "peer_uids"}
             )
         same = isinstance(self.listen, TcpAddress) and self.listen == self.ops_listen
         if same and self.ops_listen is not None and self.ops_listen.port:

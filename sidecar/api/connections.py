@@ -1,0 +1,138 @@
+"""One caller's connection: aiohttp's, with a head deadline, and with every refusal a document."""
+
+from __future__ import annotations
+
+import asyncio
+from http import HTTPStatus
+from typing import Any, Protocol, cast
+
+import structlog
+from aiohttp import web
+from aiohttp.web_protocol import RequestHandler
+
+from sidecar.api.problems import problem_document, problem_response
+
+_MALFORMED = (400, "malformed", "this is not a valid HTTP/1.1 request, or its head is too large")
+_SLOW_HEAD = (408, "slow_head", "the head of the request did not arrive in time")
+
+
+class Desk(Protocol):
+    """Who keeps account of the connections of a listener; see `sidecar.api.reception`."""
+
+    body_timeout: float
+
+    def arrived(self, connection: Connection, transport: asyncio.Transport) -> None: ...
+    def left(self, connection: Connection) -> None: ...
+    def begun_a_head(self, connection: Connection) -> None: ...
+    def reading(self, connection: Connection, *, ended: bool = False) -> None: ...
+    def stuck(self, connection: Connection, *, ended: bool = False) -> None: ...
+    def begin(self, request: web.BaseRequest, connection: Connection) -> None: ...
+    def end(self, connection: Connection) -> None: ...
+
+
+class Connection(RequestHandler):
+    """aiohttp has no deadline for a head or a body; the desk's one timer sees to the first.
+
+    `stranger`: its user may not come in, so every request is refused.
+    """
+
+    __slots__ = ("desk", "spoken", "stranger")
+
+    def __init__(
+        self, desk: Desk, server: web.Server, keep_alive: float, *, stranger: bool = False
+    ) -> None:
+        options: dict[str, Any] = {
+            "access_log": None,
+            "auto_decompress": False,  # the door refuses what is encoded; nothing shall inflate it
+            "keepalive_timeout": keep_alive,
+            "lingering_time": desk.body_timeout,  # for the rest of a body that was refused
+        }
+        super().__init__(server, loop=asyncio.get_running_loop(), **options)
+        self.desk = desk
+        self.spoken = False
+        self.stranger = stranger
+
+    @property
+    def quiet(self) -> bool:
+        """Whether nothing is asked of us and nothing of ours is unread."""
+        return not self._messages and not self._paused and not self._request_in_progress
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        super().connection_made(transport)
+        self.desk.arrived(self, cast(asyncio.Transport, transport))
+
+    def connection_lost(self, exc: BaseException | None) -> None:
+        self.desk.left(self)
+        super().connection_lost(exc)
+
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        self.desk.stuck(self)
+
+    def resume_writing(self) -> None:
+        super().resume_writing()
+        self.desk.stuck(self, ended=True)
+
+    def data_received(self, data: bytes) -> None:
+        try:
+            super().data_received(data)
+        except Exception as error:  # noqa: BLE001  # the Python parser's int() of 5000 digits
+            structlog.get_logger().warning("parser_failed", error=type(error).__name__)
+            self.refuse(*_MALFORMED)
+            return
+        waiter = self._waiter
+        # Nothing is queued and nothing under way, so this was a part of a head. (Empty lines
+        # between requests are none, RFC 9112 section 2.2.)
+        if waiter is not None and not waiter.done() and data and not data.isspace():
+            self.spoken = True
+            self.desk.begun_a_head(self)
+
+    def refuse(self, status: int, code: str, detail: str) -> None:
+        """Answer what is no request yet, and close. Only while no answer is being written."""
+        if self.transport is not None and self.quiet:
+            body = problem_document(status, code, detail)
+            self.transport.write(
+                f"HTTP/1.1 {status} {HTTPStatus(status).phrase}\r\n"
+                "Content-Type: application/problem+json\r\n"
+                f"Content-Length: {len(body)}\r\nConnection: close\r\n\r\n".encode()
+                + body
+            )
+        self.force_close()
+
+    def end_waiting(self) -> None:
+        """The head's time is up: 408 to one that has begun it, a close to one that was silent."""
+        if self.spoken:
+            self.refuse(*_SLOW_HEAD)
+        else:
+            self.force_close()
+
+    async def read(self, request: web.Request) -> bytes:
+        """The body. Raises TimeoutError where it takes too long, and then waits no more for it."""
+        if request.content.is_eof():  # as nearly always: no timer for that
+            return await request.read()
+        self.desk.reading(self)
+        try:
+            async with asyncio.timeout(self.desk.body_timeout):
+                return await request.read()
+        except TimeoutError:
+            self._lingering_time = 0.0
+            raise
+        finally:
+            self.desk.reading(self, ended=True)
+
+    def handle_error(
+        self,
+        request: web.BaseRequest,
+        status: int = 500,
+        exc: BaseException | None = None,
+        message: str | None = None,
+    ) -> web.StreamResponse:
+        """Ours, because aiohttp's text gives back what was sent, and its log line holds it too."""
+        if request.writer.output_size > 0:
+            raise ConnectionError("an answer has begun already")
+        if status != 400:
+            structlog.get_logger().error("internal_error", error=type(exc).__name__)
+        internal = (500, "internal", "the sidecar failed; its log says where")
+        response = problem_response(*(_MALFORMED if status == 400 else internal))
+        response.force_close()
+        return response
