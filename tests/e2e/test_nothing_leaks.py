@@ -7,9 +7,7 @@ import html
 import urllib.parse
 
 from harness.process import CODE, EMAIL, PHONE
-from harness.providers import SECRETS, config, sendgrid, smtp, twilio
-
-CANARIES = (CODE, PHONE, PHONE[1:], EMAIL, EMAIL.partition("@")[0], *SECRETS)
+from harness.providers import config, sendgrid, smtp, twilio
 
 
 def spellings(canary: str) -> set[bytes]:
