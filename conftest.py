@@ -1,3 +1,3 @@
-"""Every test of this repository, a plugin's too, is watched for leaks: see `harness.leak_plugin`."""
+"""Every test here, a plugin's too, is watched for leaks: see `tests/harness/leak_plugin.py`."""
 
 pytest_plugins = ["harness.leak_plugin"]

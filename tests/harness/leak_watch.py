@@ -21,6 +21,7 @@ import io
 import os
 import re
 import socket
+import stat
 import subprocess
 import sys
 import threading
@@ -40,11 +41,13 @@ _INBOX = re.compile(rb"GET (?:/v1)?/inbox HTTP/1\.1\r\n")
 _STAND_IN = re.compile(rb"^Server: Werkzeug/", re.MULTILINE | re.IGNORECASE)
 _LENGTH = re.compile(rb"^Content-Length: (\d+)\r$", re.MULTILINE | re.IGNORECASE)
 _NEVER_AN_INPUT = re.compile(r"\.(db|key)(-wal|-shm|-journal)?$")
+_BYTE_CODE = re.compile(r"^(.+/)__pycache__/([^/.]+)\.[^/]+\.pyc$")
+_NAME = r"[A-Za-z0-9_./-]{1,100}"
 _WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
 _FORKS = frozenset(
     {"os.fork", "os.forkpty", "os.posix_spawn", "os.spawn", "os.system", "pty.spawn", "os.exec"}
 )
-_PLANTS = {"code": CODE, "recipient": PHONE[1:], "address": EMAIL, "token": TOKEN}
+_PLANTS = {"code": (CODE,), "recipient": (PHONE[1:], EMAIL), "token": (TOKEN,)}
 
 
 class Stream:
@@ -74,8 +77,9 @@ class Process:
     """One process that a test started."""
 
     def __init__(self, command: Any) -> None:
-        words = [command] if isinstance(command, str | bytes | os.PathLike) else command
-        self.command = " ".join(str(word).partition("\n")[0][:60] for word in list(words)[:6])
+        words = [command] if isinstance(command, str | bytes | os.PathLike) else list(command)
+        # Not a program's text, and no more than names it: the words may hold what is searched for.
+        self.command = " ".join(str(word) for word in words[:4] if re.fullmatch(_NAME, str(word)))
         self.popen: subprocess.Popen[Any] | None = None
         self.streams: list[Stream] = []
         self.unseen: list[str] = []
@@ -245,9 +249,9 @@ class Watch:
             return
         conversation.ask(data)
         sent = bytes(data)
-        for name, canary in _PLANTS.items():
-            self.planted[name] += sent.count(canary.encode())
-        if self.test is not None and b"POST /v1/send" in sent:
+        for name, canaries in _PLANTS.items():
+            self.planted[name] += any(canary.encode() in sent for canary in canaries)
+        if self.test is not None and "/e2e/" in self.test and b"POST /v1/send" in sent:
             self.served.add(self.test)
 
     def heard(self, connection: socket.socket, data: Any) -> None:
@@ -271,12 +275,19 @@ class Watch:
     def _note_file(self, process: Process, name: str, target: Any) -> None:
         descriptor = target if isinstance(target, int) else target.fileno()
         path = os.path.realpath(f"/proc/self/fd/{descriptor}")
-        if path == "/dev/full" or path == os.devnull:
+        if path in ("/dev/full", os.devnull):
             return  # nothing can be written there
         if Path(path).is_file():
             self._outputs.add(path)
         else:
             process.unseen.append(f"{name} of {process} goes to {path}, where nobody sees it")
+
+    def hand_over(self, data: bytes) -> None:
+        """What a process wrote to a pipe or terminal of the test's own making."""
+        self._report(data, "what a test handed over", console=True)
+        (owing,) = [process for process in self.processes if process.unseen][-1:] or [None]
+        if owing is not None:
+            owing.unseen.pop()
 
     # The scan
 
@@ -322,15 +333,15 @@ class Watch:
     def _scan_folder(self, folder: Path) -> None:
         for where, _, names in os.walk(folder):
             for name in names:
-                self._scan_file(os.path.realpath(os.path.join(where, name)))
+                self._scan_file(os.path.realpath(f"{where}/{name}"))
 
     def _scan_file(self, path: str) -> None:
         if self._is_input(path):
             return
         try:
-            found = os.lstat(path)
+            found = Path(path).lstat()
             signature = (found.st_mtime_ns, found.st_size, found.st_ino)
-            if not os.path.isfile(path) or self._signatures.get(path) == signature:
+            if not stat.S_ISREG(found.st_mode) or self._signatures.get(path) == signature:
                 return
             if path in self._outputs:
                 self._report(Path(path).read_bytes(), path, console=True)
@@ -346,11 +357,10 @@ class Watch:
     def _is_input(self, path: str) -> bool:
         if path in self._outputs or _NEVER_AN_INPUT.search(path):
             return False
-        folder, name = os.path.split(path)
-        if os.path.basename(folder) == "__pycache__" and name.endswith(".pyc"):
-            source = os.path.join(os.path.dirname(folder), f"{name.partition('.')[0]}.py")
-            return source in self._inputs
-        return path in self._inputs
+        compiled = _BYTE_CODE.fullmatch(path)
+        return path in self._inputs or bool(
+            compiled and f"{compiled[1]}{compiled[2]}.py" in self._inputs
+        )
 
     def _report(self, data: bytes, where: str, *, console: bool = False) -> None:
         if console:
@@ -492,5 +502,3 @@ def _watch_sockets(watch: Watch) -> None:
 
     for method in (recv, recv_into, send, sendall, sendmsg):
         setattr(socket.socket, method.__name__, method)
-
-
