@@ -55,7 +55,7 @@ def test_secrets_in_lists_and_mappings_are_struck_out_too(lines):
 
 
 def test_a_line_that_was_put_together_before_tells_its_place_alone(lines):
-    logging.getLogger("somelib").error(f"sent {482913} to +14155552671")  # noqa: G004
+    logging.getLogger("somelib").error(f"sent {482913} to +14155550199")  # noqa: G004
     (line,) = lines()
     assert "482913" not in json.dumps(line)
     assert line["where"].startswith("test_logs:")
@@ -77,7 +77,7 @@ async def test_the_event_loops_complaint_names_the_class_alone(lines):
 
 
 def test_another_librarys_line_keeps_its_template_and_loses_its_arguments(lines):
-    logging.getLogger("somelib").warning("sent %s to %s", "482913", "+14155552671")
+    logging.getLogger("somelib").warning("sent %s to %s", "482913", "+14155550199")
     (line,) = lines()
     assert line["message"] == "sent %s to %s"
     assert line["logger"] == "somelib"

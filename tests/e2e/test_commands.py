@@ -8,6 +8,7 @@ import sys
 
 import pytest
 
+from harness.leaks import PHONE
 from harness.process import PATIENCE
 from harness.providers import config, sendgrid, ses, smtp, sns, twilio
 from harness.standins import sendgrid_accepts
@@ -91,7 +92,7 @@ def test_providers_list(command):
 
 def test_send_prints_the_walk(command, start, tmp_path):
     sidecar = start(CONSOLE)
-    sent = command("send", "--channel", "sms", "--to", "+14155552671", "--url", url_of(sidecar))
+    sent = command("send", "--channel", "sms", "--to", PHONE, "--url", url_of(sidecar))
     assert sent.returncode == 0, sent.stderr
     assert "console          accepted" in sent.stdout
     assert "accepted by console" in sent.stdout
@@ -143,7 +144,7 @@ def test_health_imports_no_framework():
 
 
 def test_no_sidecar_ends_with_69_and_says_how_to_start_one(command):
-    for arguments in (("send", "--to", "+14155552671"), ("explain",)):
+    for arguments in (("send", "--to", PHONE), ("explain",)):
         ended = command(*arguments, "--channel", "sms", "--url", "http://127.0.0.1:1")
         assert ended.returncode == 69
         assert "otp-sidecar run" in ended.stderr

@@ -8,7 +8,8 @@ import email.policy
 import json
 from urllib.parse import parse_qs
 
-from harness.process import EMAIL, PHONE, TEXT
+from harness.leaks import CODE, EMAIL, PHONE, SENDGRID_KEY, TWILIO_TOKEN
+from harness.process import TEXT
 from harness.providers import config, sendgrid, ses, smtp, sns, twilio
 from harness.standins import sendgrid_accepts, twilio_accepts
 
@@ -41,10 +42,10 @@ def test_sns_takes_a_text(start, moto):
 def test_sendgrid_takes_a_mail(start, vendor):
     stand_in = vendor(sendgrid_accepts)
     sidecar = start(config("email", sendgrid(stand_in.url)))
-    accepted(sidecar.send("email", subject="Your code", html="<b>482913</b>"), "sendgrid")
+    accepted(sidecar.send("email", subject="Your code", html=f"<b>{CODE}</b>"), "sendgrid")
     (request,) = stand_in.requests
     assert request.path == "/v3/mail/send"
-    assert request.headers["Authorization"] == "Bearer SG.canary-key-0001"
+    assert request.headers["Authorization"] == f"Bearer {SENDGRID_KEY}"
     mail = json.loads(request.body)
     assert mail["personalizations"] == [{"to": [{"email": EMAIL}]}]
     assert [c["type"] for c in mail["content"]] == ["text/plain", "text/html"]
@@ -57,7 +58,7 @@ def test_twilio_takes_a_text(start, vendor):
     (request,) = stand_in.requests
     assert request.path == f"/2010-04-01/Accounts/AC{'0' * 32}/Messages.json"
     user, _, token = base64.b64decode(request.headers["Authorization"][6:]).partition(b":")
-    assert (user, token) == (b"AC" + b"0" * 32, b"canary-twilio-token-0001")
+    assert (user, token) == (b"AC" + b"0" * 32, TWILIO_TOKEN.encode())
     form = {name: values[0] for name, values in parse_qs(request.body.decode()).items()}
     assert form["To"] == PHONE
     assert form["Body"] == TEXT
@@ -153,7 +154,7 @@ def test_the_default_file_runs_without_credentials_and_comes_alive_with_them(
     assert sidecar.stop() == 0
 
     (tmp_path / ".env").write_text(
-        f"TWILIO_ACCOUNT_SID=AC{'0' * 32}\nTWILIO_AUTH_TOKEN=canary-twilio-token-0001\n"
+        f"TWILIO_ACCOUNT_SID=AC{'0' * 32}\nTWILIO_AUTH_TOKEN={TWILIO_TOKEN}\n"
         "TWILIO_SENDER=+15005550006\nSENDGRID_API_KEY=\n"
     )
     sidecar = start(

@@ -7,9 +7,10 @@ import socket
 
 import pytest
 
-from harness.process import PATIENCE, Sidecar
+from harness.leaks import PHONE
+from harness.process import PATIENCE, TEXT, Sidecar
 
-GOOD = {"channel": "sms", "to": "+14155552671", "text": "Your code is 482913"}
+GOOD = {"channel": "sms", "to": PHONE, "text": TEXT}
 TOKEN_NOW, TOKEN_NEXT = "canary-token-now-0001", "canary-token-next-0002"
 
 
@@ -190,7 +191,7 @@ def test_health_is_there_under_both_names(sidecar):
 
 
 def test_html_in_a_text_is_shown_and_not_run(sidecar):
-    sidecar.send(text="<script>alert(1)</script> 482913")
+    sidecar.send(text=f"<script>alert(1)</script> {TEXT}")
     page = sidecar.call("GET", "/inbox").body.decode()
     assert "<script" not in page
     assert "&lt;script&gt;" in page
@@ -206,7 +207,7 @@ def test_tokens(tmp_path, start):
     sidecar = start()
 
     def send(token, path="/v1/send"):
-        headers = {} if token is None else {"Authorization": f"Bearer {token}"}
+        headers = {"Authorization": None if token is None else f"Bearer {token}"}
         return sidecar.call("POST", path, GOOD, headers).status
 
     assert [send(t) for t in (TOKEN_NOW, TOKEN_NEXT)] == [200, 200]

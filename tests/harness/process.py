@@ -13,11 +13,10 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from harness.leaks import CODE, EMAIL, PHONE, TOKEN
+
 PATIENCE = 30.0
 """Seconds to wait for a condition before a test gives up; a busy machine needs a few."""
-PHONE = "+14155552671"
-EMAIL = "ada.lovelace@example.com"
-CODE = "482913"
 TEXT = f"Your code is {CODE}"
 
 
@@ -66,12 +65,18 @@ class Sidecar:
     def call(
         self, method: str, path: str, body: Any = None, headers: Mapping[str, str] | None = None
     ) -> Answer:
-        """One HTTP exchange; `body` is sent as JSON, bytes as they are."""
+        """One HTTP exchange; `body` is sent as JSON, bytes as they are.
+
+        It presents the canary token, which no sidecar may repeat, where `headers` name none; an
+        `Authorization` of None presents nothing.
+        """
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=PATIENCE)
         try:
             sent = body if isinstance(body, bytes) or body is None else json.dumps(body).encode()
             kind = {} if body is None else {"Content-Type": "application/json"}
-            connection.request(method, path, sent, {**kind, **(headers or {})})
+            chosen = {"Authorization": f"Bearer {TOKEN}", **kind, **(headers or {})}
+            presented = {name: value for name, value in chosen.items() if value is not None}
+            connection.request(method, path, sent, presented)
             response = connection.getresponse()
             return Answer(response.status, dict(response.getheaders()), response.read())
         finally:

@@ -2,16 +2,10 @@
 
 from __future__ import annotations
 
+from harness.leaks import AWS_SECRET, SENDGRID_KEY, TWILIO_TOKEN
 from harness.standins import Mailbox
 
-AWS_KEYS = "access_key_id: AKIAIOSFODNN7EXAMPLE, secret_access_key: canary-aws-secret-0001"
-SECRETS = (
-    "canary-aws-secret-0001",
-    "SG.canary-key-0001",
-    "canary-twilio-token-0001",
-    Mailbox.password,
-)
-"""Every secret below; none of them may ever be printed."""
+AWS_KEYS = f"access_key_id: AKIAIOSFODNN7EXAMPLE, secret_access_key: {AWS_SECRET}"
 
 
 def ses(url: str, keys: str = AWS_KEYS) -> str:
@@ -27,7 +21,7 @@ def sns(url: str, keys: str = AWS_KEYS) -> str:
 
 def sendgrid(url: str) -> str:
     return (
-        f"sendgrid: {{base_url: '{url}', allow_private: true, api_key: SG.canary-key-0001, "
+        f"sendgrid: {{base_url: '{url}', allow_private: true, api_key: {SENDGRID_KEY}, "
         "sender: codes@example.com}"
     )
 
@@ -35,7 +29,7 @@ def sendgrid(url: str) -> str:
 def twilio(url: str, name: str = "twilio", more: str = "") -> str:
     return (
         f"{name}: {{kind: twilio, base_url: '{url}', allow_private: true, "
-        f"account_sid: AC{'0' * 32}, auth_token: canary-twilio-token-0001, "
+        f"account_sid: AC{'0' * 32}, auth_token: {TWILIO_TOKEN}, "
         f"sender: '+15005550006'{more}}}"
     )
 

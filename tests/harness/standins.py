@@ -20,6 +20,7 @@ import trustme
 from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import AuthResult
 
+from harness.leaks import SMTP_PASSWORD
 from harness.process import PATIENCE, wait_for
 
 
@@ -181,7 +182,7 @@ class AnyPort(Controller):
 class Mailbox:
     """aiosmtpd with STARTTLS and AUTH required."""
 
-    user, password = "mailer", "canary-smtp-password"
+    user, password = "mailer", SMTP_PASSWORD
 
     def __init__(self, directory: Path) -> None:
         authority = trustme.CA()

@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import IO, Any
 
@@ -47,18 +48,23 @@ def test_a_full_disk_is_unavailable() -> None:
     assert said == "Unavailable|stderr could not be written: ENOSPC|True"
 
 
-def test_a_reader_that_went_away_is_unavailable() -> None:
+def test_a_reader_that_went_away_is_unavailable(hand_over: Callable[[bytes], None]) -> None:
     reader, writer = pipe()
     with writer:
         reader.close()
         said = outcome(stderr=writer)
+    hand_over(b"")
     assert said == "Unavailable|stderr could not be written: EPIPE|True"
 
 
-def test_a_pipe_that_nobody_reads_ends_unavailable_and_does_not_hang() -> None:
+def test_a_pipe_that_nobody_reads_ends_unavailable_and_does_not_hang(
+    hand_over: Callable[[bytes], None],
+) -> None:
     reader, writer = pipe()
-    with reader, writer:
-        said = outcome(stderr=writer)
+    with reader:
+        with writer:
+            said = outcome(stderr=writer)
+        hand_over(reader.read())
     assert said == "Unavailable|stderr could not be written: EAGAIN|True"
 
 
