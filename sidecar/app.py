@@ -15,11 +15,13 @@ from sidecar import logs
 from sidecar.api.door import Door
 from sidecar.api.edge import Face
 from sidecar.api.routes import build_api, build_ops
+from sidecar.blame import Blame
 from sidecar.config import Config, TcpAddress, UnixAddress
 from sidecar.delivery.clock import Clock, SystemClock
 from sidecar.delivery.link import Link
 from sidecar.dispatcher import Dispatcher
 from sidecar.guests import close_provider, open_provider
+from sidecar.lag import LoopWatch
 from sidecar.listeners import ListenError, address_of, open_listener
 from sidecar.metrics import Metrics
 from sidecar.observers import Observers
@@ -53,14 +55,17 @@ class Sidecar:
 
     def __init__(self, config: Config, registry: Registry, clock: Clock | None = None) -> None:
         self.config = config
-        self._clock = clock or SystemClock()
+        self._clock = clock or SystemClock(logs.clock_jumped)
         self._metrics = Metrics()
         for observer in (logs.CanonicalLine(), self._metrics):
             registry.register(observer)
         self._observers = Observers(registry)
         self._world = build_world(config, self._clock)
         self._log = _make_log(config)
+        self.watch = LoopWatch(self._clock, Blame(self.links, registry.home_of).look)
+        self._metrics.loop_lag.set_function(lambda: self.watch.longest_lag)
         self._stack = AsyncExitStack()
+        self._stack.callback(self.watch.stop)
         self._ready: tuple[float, str | None] = (float("-inf"), None)
         self._stopping = False
         self.addresses: list[str] = []
@@ -126,7 +131,7 @@ class Sidecar:
             dispatcher=self._dispatcher,
             door=self._door(),
             metrics=self._metrics,
-            clock=self._clock,
+            watch=self.watch,
             world=lambda: self._world,
             ready=self._why_not_ready,
         )

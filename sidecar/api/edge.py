@@ -12,8 +12,8 @@ from aiohttp import hdrs, web
 
 from sidecar.api.door import Door
 from sidecar.api.problems import Problem, problem_response
-from sidecar.delivery.clock import Clock
 from sidecar.dispatcher import Dispatcher
+from sidecar.lag import LoopWatch
 from sidecar.metrics import Metrics
 from sidecar.world import World
 
@@ -28,7 +28,7 @@ class Face:
     dispatcher: Dispatcher
     door: Door
     metrics: Metrics
-    clock: Clock
+    watch: LoopWatch
     world: Callable[[], World]
     ready: Callable[[], Awaitable[str | None]]
 
