@@ -3,13 +3,22 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 from collections.abc import Sequence
 from typing import Any
 
+from sidecar import logs
 from sidecar.config import Config, ProviderSection
 from sidecar.delivery.errors import DeliveryError
 
 Report = dict[str, Any]
+
+
+def reach_accounts(config: Config, timeout: float) -> Sequence[Report]:
+    """`check_accounts` for a command: what a library says goes to stderr, as in a log."""
+    logs.redactor.add(config.secrets)
+    logs.configure(stream=sys.stderr)
+    return asyncio.run(check_accounts(config, timeout))
 
 
 async def check_accounts(config: Config, timeout: float) -> Sequence[Report]:
@@ -31,14 +40,15 @@ async def _check(section: ProviderSection, timeout: float) -> Report:
             found = await one.check(timeout=timeout)
     except DeliveryError as error:
         code = f" ({error.code})" if error.code else ""
-        return _report(section, "unreachable", f"{error.reason}{code}")
+        return _report(section, "unreachable", logs.redactor.clean(f"{error.reason}{code}"))
     except TimeoutError:
         return _report(section, "unreachable", f"no answer within {timeout:.0f} s")
     except Exception as error:  # noqa: BLE001  # its text may carry a secret
         return _report(section, "unreachable", f"the plugin raised {type(error).__name__}")
     if found is None:
         return _report(section, "nothing_to_check", "this kind has no account to reach")
-    return {**_report(section, found.state.value, found.summary), "facts": dict(found.facts)}
+    summary = logs.redactor.clean(found.summary)
+    return {**_report(section, found.state.value, summary), "facts": dict(found.facts)}
 
 
 def _report(section: ProviderSection, state: str, summary: str) -> Report:

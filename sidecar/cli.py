@@ -104,10 +104,10 @@ def check(file: Path | None, config: Path, online: bool, as_json: bool) -> None:
     if not online:
         say_valid(loaded, as_json=as_json)
         return
-    from sidecar.accounts import check_accounts
+    from sidecar.accounts import reach_accounts
 
     _share(loaded.environ)
-    reports = asyncio.run(check_accounts(loaded, CHECK_TIMEOUT))
+    reports = reach_accounts(loaded, CHECK_TIMEOUT)
     if as_json:
         click.echo(json.dumps(reports, indent=2))
     for report in [] if as_json else reports:
@@ -219,6 +219,7 @@ def send(
 @_json_option
 def explain(channel: str, to: str | None, url: str, as_json: bool) -> None:
     """Say which chain would be used now, and why each provider is in or out. Sends nothing."""
+    from sidecar.privacy import mask
     from sidecar.say import next_of, standing
 
     status, answer = _call(url, "GET", "/health")
@@ -231,7 +232,7 @@ def explain(channel: str, to: str | None, url: str, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps({"channel": channel, **chain}, indent=2))
         return
-    click.echo(f"{channel}{f' to {to}' if to else ''}: {next_of(chain)}")
+    click.echo(f"{channel}{f' to {mask(to)}' if to else ''}: {next_of(chain)}")
     for number, provider in enumerate(chain["providers"], 1):
         click.echo(f"  {number}. {provider['name']:<16} {standing(provider)}")
 

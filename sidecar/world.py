@@ -9,6 +9,7 @@ from typing import Any
 
 import structlog
 
+from sidecar import logs
 from sidecar.config import Config, ProviderSection
 from sidecar.delivery.breaker import Breaker, BreakerSettings
 from sidecar.delivery.chain import Chain
@@ -81,6 +82,7 @@ def _link(section: ProviderSection, clock: Clock) -> Link:
         missing=section.missing,
         broken=fault,
         told_late=_told_late,
+        strike=logs.redactor.clean,
     )
 
 
@@ -90,7 +92,11 @@ def _told_late(name: str, how: str) -> None:
 
 def why_broken(error: BaseException) -> str:
     """Why a provider could not be started, in words that are safe to show."""
-    return error.reason if isinstance(error, DeliveryError) else type(error).__name__
+    return (
+        logs.redactor.clean(error.reason)
+        if isinstance(error, DeliveryError)
+        else type(error).__name__
+    )
 
 
 def _provider(section: ProviderSection) -> tuple[Provider[Any] | None, str | None]:

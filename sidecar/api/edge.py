@@ -13,10 +13,13 @@ from aiohttp import hdrs, web
 from sidecar.api.door import Door
 from sidecar.api.problems import Problem, problem_response
 from sidecar.delivery.clock import Clock
+from sidecar.delivery.discretion import repeats
+from sidecar.delivery.model import Message
 from sidecar.dispatcher import Dispatcher
 from sidecar.metrics import Metrics
 from sidecar.world import World
 
+_ID, _TRACE = "request_id", "trace"
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._:/+=-]{1,128}")
 _TRACEPARENT = re.compile(r"[0-9a-f]{2}-([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}")
 
@@ -39,8 +42,8 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 @web.middleware
 async def edge(request: web.Request, handler: Handler) -> web.StreamResponse:
-    request_id, trace = _request_id(request), _trace(request)
-    structlog.contextvars.bind_contextvars(request_id=request_id, **trace)
+    request[_ID], request[_TRACE] = _request_id(request), _trace(request)
+    structlog.contextvars.bind_contextvars(request_id=request[_ID], **request[_TRACE])
     try:
         request.app[FACE].door.check(request)
         response = await handler(request)
@@ -51,10 +54,20 @@ async def edge(request: web.Request, handler: Handler) -> web.StreamResponse:
     except Exception as error:  # noqa: BLE001  # its text may carry what was sent
         structlog.get_logger().error("internal_error", error=type(error).__name__)
         response = problem_response(500, "internal", "the sidecar failed; its log says where")
-    response.headers["X-Request-Id"] = request_id
-    if "trace_id" in trace:
+    response.headers["X-Request-Id"] = request[_ID]
+    if request[_TRACE]:
         response.headers["traceparent"] = request.headers["traceparent"]
     return response
+
+
+def disown_ids(request: web.Request, message: Message) -> None:
+    """Take up no id of the caller's that repeats the recipient or the code: ids are logged."""
+    if "X-Request-Id" in request.headers and repeats(request[_ID], message):
+        request[_ID] = secrets.token_hex(8)
+        structlog.contextvars.bind_contextvars(request_id=request[_ID])
+    if request[_TRACE] and repeats(request.headers["traceparent"], message):
+        request[_TRACE] = {}
+        structlog.contextvars.unbind_contextvars("trace_id")
 
 
 async def answer_expect(request: web.Request) -> web.StreamResponse | None:

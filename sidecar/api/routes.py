@@ -10,7 +10,7 @@ from aiohttp import hdrs, web
 
 from sidecar.api.docs import docs_page, inbox_page, openapi
 from sidecar.api.door import BODY_LIMIT
-from sidecar.api.edge import FACE, Face, Handler, answer_expect, edge
+from sidecar.api.edge import FACE, Face, Handler, answer_expect, disown_ids, edge
 from sidecar.api.health import dump_health
 from sidecar.api.problems import Problem, json_response, problem_response
 from sidecar.api.schema import SendRequest, dump_delivery, parse_send
@@ -70,6 +70,7 @@ async def _send(request: web.Request) -> web.Response:
     face = request.app[FACE]
     asked_at = face.clock.monotonic()
     wish = _wish(request, parse_send(await _body(request)), asked_at)
+    disown_ids(request, wish.message)
     try:
         delivery = await face.dispatcher.send(wish)
     except Declined as declined:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from sidecar.delivery.breaker import Permit
+from sidecar.delivery.discretion import discreet
 from sidecar.delivery.errors import DeliveryError, Rejected, Throttled
 from sidecar.delivery.link import Link
 from sidecar.delivery.model import Attempt, Message, Outcome, Receipt
@@ -54,9 +55,9 @@ async def attempt(link: Link, permit: Permit, message: Message, timeout: float) 
         outcome=result.outcome,
         started_at=started_at,
         seconds=seconds,
-        reason=result.reason,
-        provider_code=result.code,
-        provider_message_id=result.receipt.message_id if result.receipt else None,
+        reason=discreet(result.reason, message, link.strike),
+        provider_code=discreet(result.code, message, link.strike),
+        provider_message_id=discreet(_message_id(result), message, link.strike),
         simulated=result.receipt.simulated if result.receipt else False,
         final=result.final,
         circuit=link.breaker.summary(),
@@ -64,6 +65,10 @@ async def attempt(link: Link, permit: Permit, message: Message, timeout: float) 
     )
     link.heard(ended, result.retry_after)
     return ended
+
+
+def _message_id(result: Result) -> str | None:
+    return result.receipt.message_id if result.receipt else None
 
 
 async def _bounded(link: Link, message: Message, timeout: float) -> Result:

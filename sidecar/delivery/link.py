@@ -24,7 +24,7 @@ class Link:
     `provider` is None where the environment lacks what `missing` names, or where it could not be
     started, for the reason in `broken`: such a link stays visible and is skipped. `timeout` bounds
     one attempt, in seconds. `told_late(name, outcome)` hears of a call that ended after its
-    attempt was over.
+    attempt was over. `strike` takes secrets out of what the provider says.
     """
 
     def __init__(
@@ -40,6 +40,7 @@ class Link:
         missing: Sequence[str] = (),
         broken: str | None = None,
         told_late: Callable[[str, str], None] = lambda *_: None,
+        strike: Callable[[str], str] = str,
     ) -> None:
         self.name = name
         self.kind = kind
@@ -50,6 +51,7 @@ class Link:
         self.enabled = enabled
         self.missing = tuple(missing)
         self.broken = broken
+        self.strike = strike
         self._told_late = told_late
         self.in_flight = 0
         self.abandoned: set[asyncio.Task[Any]] = set()  # held: a task nobody refers to may vanish
