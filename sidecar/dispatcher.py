@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
+from sidecar import crash
 from sidecar.declined import (
     Draining,
     InFlight,
@@ -152,6 +153,7 @@ class Dispatcher:
         if isinstance(claimed, Existing):
             return self._known(claimed)
         if claimed is not None:
+            crash.at("claim")
             claim = replace(claim, id=claimed.id)
             self._backlog.forget(claimed.id)
         message = replace(wish.message, id=claim.id)
