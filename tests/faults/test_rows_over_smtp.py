@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 
-from harness.process import PATIENCE
 from harness.rig import Rig
 
 pytestmark = pytest.mark.parametrize("kind", ["smtp"])
@@ -184,8 +185,9 @@ def test_p9_quit_delays_no_answer_and_no_end(rig, begin):
         assert sent.answer.trail == [(first, "accepted")]
         assert sent.seconds < 4.0, "far below what a wait for QUIT would take"
     assert other.breaches() == []
+    began = time.monotonic()
     assert sidecar.stop() == 0
-    assert PATIENCE > 2.5, "the bound that `stop` waits by"
+    assert time.monotonic() - began < 5.0, "silence after QUIT would last a minute"
 
 
 def test_p5_a_login_that_fails_heals_within_one_open_time(rig):
