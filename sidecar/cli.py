@@ -1,6 +1,6 @@
 """The commands. Data goes to stdout, messages to stderr.
 
-Exit codes: 0 fine, 1 a negative answer, 2 usage, 69 unavailable, 78 bad configuration.
+Exit codes: 0 fine, 1 a negative answer, 2 usage, 69 unavailable, 70 our fault, 78 configuration.
 """
 
 from __future__ import annotations
@@ -85,8 +85,8 @@ def run(started: float | None, config: Path) -> None:
     try:
         sidecar = app.Sidecar(loaded, registry)
         asyncio.run(serve(sidecar, started or time.monotonic()))
-    except ConfigError as error:
-        _fail(str(error), EX_CONFIG)
+    except ConfigError as error:  # a plugin's own words
+        _fail(logs.redactor.clean(str(error)), EX_CONFIG)
     except app.StartError as error:
         _fail(str(error), EX_UNAVAILABLE)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from difflib import get_close_matches
 from importlib.metadata import EntryPoint, entry_points
+from traceback import extract_tb
 from typing import Any
 
 import pluggy
@@ -51,11 +52,12 @@ class Registry:
             plugin = entry.load()
             if not self._manager.is_registered(plugin):  # one module may serve several kinds
                 self._manager.register(plugin)
-            classes = plugin.register_providers()
+            register = getattr(plugin, "register_providers", None)
+            classes = register() if register else ()
         except (Exception, SystemExit) as error:
             raise ConfigError(
                 f"the plugin for kind `{kind}` ({_distribution(entry)}) cannot be loaded: "
-                f"{type(error).__name__}: {error}"
+                f"{_in_words(error)}"
             ) from error
         for found in classes:
             if isinstance(found, type) and issubclass(found, Provider) and found.kind == kind:
@@ -76,6 +78,16 @@ class Registry:
         near = get_close_matches(kind, kinds, n=1)
         hint = f"did you mean `{near[0]}`?" if near else f"installed: {', '.join(kinds) or 'none'}"
         return f"no installed plugin serves kind `{kind}`; {hint}"
+
+
+def _in_words(error: BaseException) -> str:
+    """An error's class and place; its text may hold a secret, but what cannot be imported not."""
+    if isinstance(error, ImportError) and error.name:
+        return f"{type(error).__name__}: {error.name}"
+    if isinstance(error, SyntaxError):
+        return f"{type(error).__name__} at {error.filename}:{error.lineno}"
+    frames = extract_tb(error.__traceback__)
+    return f"{type(error).__name__} at {frames[-1].filename}:{frames[-1].lineno}"
 
 
 def _distribution(entry: EntryPoint) -> str:

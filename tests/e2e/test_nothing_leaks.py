@@ -187,7 +187,8 @@ class Talks(Provider):
             case "reason":
                 raise Unavailable(f"cannot reach {message.to}", code=message.to)
             case "spelt":
-                raise Unavailable(f"to=%2B{message.to[1:]}, {message.to[2:5]}-{message.to[5:8]}-{message.to[8:]}")
+                area, rest = message.to[2:5], message.to[5:]
+                raise Unavailable(f"to=%2B{message.to[1:]}, ({area}) {rest[:3]}-{rest[3:]}")
             case "text":
                 raise Rejected(message.text, code=message.text[-12:])
             case "key":
@@ -259,3 +260,57 @@ def test_a_guest_that_tells_all_it_knows(start, tmp_path, environ_more):
     assert sidecar.health("sms", "opens")["broken"]
     sidecar.call("GET", "/metrics")
     assert sidecar.stop() == 0
+
+
+BROKEN = {
+    "as it is imported": "import os\nraise RuntimeError(os.environ['KEY'])",
+    "with an import error": "import os\nraise ImportError(os.environ['KEY'])",
+    "as it registers": "import os\ndef register_providers(): raise KeyError(os.environ['KEY'])",
+    "with an exit": "import os\nraise SystemExit(os.environ['KEY'])",
+    "with a class that cannot be built": (
+        "from sidecar import *\nclass B(Provider):\n"
+        "    kind, channels = 'broken', frozenset({'sms'})\n"
+        "    class Config(ProviderConfig):\n        key: Secret\n"
+        "    def __init__(self, name, config):\n"
+        "        raise ConfigError(f'bad {config.key.get_secret_value()}')\n"
+        "    async def send(self, message, *, timeout): ...\n"
+        "def register_providers(): return [B]"
+    ),
+    "when it is asked": (
+        "from sidecar import *\nclass B(Provider):\n"
+        "    kind, channels = 'broken', frozenset({'sms'})\n"
+        "    class Config(ProviderConfig):\n        key: Secret\n"
+        "    async def check(self, *, timeout):\n"
+        "        print(self.config, file=__import__('sys').stderr)\n"
+        "        raise Misconfigured(f'bad {self.config.key.get_secret_value()}')\n"
+        "    async def send(self, message, *, timeout): ...\n"
+        "def register_providers(): return [B]"
+    ),
+}
+
+
+@pytest.mark.parametrize("way", BROKEN)
+def test_a_guest_that_fails_at_start_and_tells_why(command, tmp_path, way):
+    (tmp_path / "broken_guest.py").write_text(BROKEN[way])
+    info = tmp_path / "broken-1.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: broken\nVersion: 1\n")
+    (info / "entry_points.txt").write_text("[sidecar.providers]\nbroken = broken_guest\n")
+    (tmp_path / "providers.yaml").write_text(
+        "server: {listen: '127.0.0.1:0'}\n" + config("sms", "broken: {key: '${KEY}'}")
+    )
+    variables = {"PYTHONPATH": str(tmp_path), "KEY": TOKEN}
+    for words in (
+        ("check",),
+        ("check", "--online"),
+        ("config", "show"),
+        ("config", "schema"),
+        ("providers", "list"),
+    ):
+        ended = command(*words, **variables)
+        assert ended.returncode in (0, 1, 78), ended.stderr
+        assert "Traceback" not in ended.stderr
+    if way != "when it is asked":
+        ended = command("run", **variables)
+        assert ended.returncode == 78
+        assert len(ended.stderr.splitlines()) == 1
