@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from functools import cache
 from http import HTTPStatus
 from typing import Any, Protocol, cast
 
@@ -77,7 +78,7 @@ class Connection(RequestHandler):
         try:
             super().data_received(data)
         except Exception as error:  # noqa: BLE001  # the Python parser's int() of 5000 digits
-            structlog.get_logger().warning("parser_failed", error=type(error).__name__)
+            _tell_once(type(error).__name__)
             self.refuse(*_MALFORMED)
             return
         waiter = self._waiter
@@ -136,3 +137,8 @@ class Connection(RequestHandler):
         response = problem_response(*(_MALFORMED if status == 400 else internal))
         response.force_close()
         return response
+
+
+@cache  # whoever can connect could fill the log with these
+def _tell_once(error: str) -> None:
+    structlog.get_logger().warning("parser_failed", error=error)

@@ -208,7 +208,7 @@ class Reception:
                 "overloaded",
                 "too many connections are busy; nothing was begun",
                 retry_after=1.0,
-                headers={"Connection": "close"},
+                close=True,
             )
 
     def end(self, connection: Connection) -> None:
