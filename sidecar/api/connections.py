@@ -54,6 +54,11 @@ class Connection(RequestHandler):
         self.stranger = stranger
 
     @property
+    def waiting(self) -> bool:
+        """Whether a head is waited for: none is complete and about to be served."""
+        return self._waiter is not None and not self._waiter.done()
+
+    @property
     def quiet(self) -> bool:
         """Whether nothing is asked of us and nothing of ours is unread."""
         return not self._messages and not self._paused and not self._request_in_progress
@@ -81,10 +86,10 @@ class Connection(RequestHandler):
             _tell_once(type(error).__name__)
             self.refuse(*_MALFORMED)
             return
-        waiter = self._waiter
-        # Nothing is queued and nothing under way, so this was a part of a head. (Empty lines
-        # between requests are none, RFC 9112 section 2.2.)
-        if waiter is not None and not waiter.done() and data and not data.isspace():
+        # Still waiting, so this was a part of a head. (Empty lines between requests are none, RFC
+        # 9112 section 2.2.) A part that came in one packet with the request before it is not seen:
+        # such a connection counts as idle.
+        if self.waiting and data and not data.isspace():
             self.spoken = True
             self.desk.begun_a_head(self)
 
@@ -108,7 +113,11 @@ class Connection(RequestHandler):
             self.force_close()
 
     async def read(self, request: web.Request) -> bytes:
-        """The body. Raises TimeoutError where it takes too long, and then waits no more for it."""
+        """The body.
+
+        Raises TimeoutError where it takes too long, and then waits no more for it, and
+        ConnectionError where the caller has gone.
+        """
         if request.content.is_eof():  # as nearly always: no timer for that
             return await request.read()
         self.desk.reading(self)
@@ -117,6 +126,10 @@ class Connection(RequestHandler):
                 return await request.read()
         except TimeoutError:
             self._lingering_time = 0.0
+            raise
+        except RuntimeError as error:  # aiohttp's word for it (3.14)
+            if self.transport is None:
+                raise ConnectionError("the caller has gone") from error
             raise
         finally:
             self.desk.reading(self, ended=True)

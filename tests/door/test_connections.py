@@ -211,7 +211,7 @@ def test_2000_sends_at_once_get_2000_answers(begin, many_descriptors):
     assert {len(one) for one in answers} == {1}, "nobody is reset without an answer"
     found = [one[0].status for one in answers]
     assert set(found) <= {200, 503}
-    assert found.count(200) >= 512
+    assert found.count(200) >= 64 + 256, "as many as one provider and the queue take"
     assert all(a.problem["code"] == "overloaded" for (a,) in answers if a.status == 503)
     assert sidecar.send().status == 200
 
