@@ -13,6 +13,8 @@ from aiohttp.web_protocol import RequestHandler
 
 from sidecar.api.problems import problem_document, problem_response
 
+_PIECE = 16 * 1024
+"""Bytes the parser gets at once: the Python one copies the rest of them for every chunk it finds."""
 _MALFORMED = (400, "malformed", "this is not a valid HTTP/1.1 request, or its head is too large")
 _SLOW_HEAD = (408, "slow_head", "the head of the request did not arrive in time")
 
@@ -80,6 +82,12 @@ class Connection(RequestHandler):
         self.desk.stuck(self, ended=True)
 
     def data_received(self, data: bytes) -> None:
+        while len(data) > _PIECE:
+            self._take(data[:_PIECE])
+            data = data[_PIECE:]
+        self._take(data)
+
+    def _take(self, data: bytes) -> None:
         try:
             super().data_received(data)
         except Exception as error:  # noqa: BLE001  # the Python parser's int() of 5000 digits

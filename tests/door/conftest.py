@@ -23,10 +23,12 @@ def begin(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Si
     """Start a sidecar with more keys in its section `server`, and more variables."""
     running: list[Sidecar] = []
 
-    def start(server: str = "", more: str = CHAINS, **environ: str) -> Sidecar:
+    def start(
+        server: str = "", more: str = CHAINS, listen: str = "127.0.0.1:0", **environ: str
+    ) -> Sidecar:
         directory: Path = tmp_path_factory.mktemp("door")
         (directory / "providers.yaml").write_text(
-            f"server: {{listen: '127.0.0.1:0'{server and ', '}{server}}}\n{more}"
+            f"server: {{listen: '{listen}'{server and ', '}{server}}}\n{more}"
         )
         kept = {name: os.environ[name] for name in ("PATH", "LANG") if name in os.environ}
         known = {**kept, "HOME": str(directory), "AWS_EC2_METADATA_DISABLED": "true"}
