@@ -13,6 +13,7 @@ import structlog
 from sidecar import logs
 from sidecar.api.door import Door
 from sidecar.api.edge import Face
+from sidecar.blame import Blame
 from sidecar.config import Config
 from sidecar.delivery.clock import Clock, SystemClock
 from sidecar.delivery.errors import ConfigError
@@ -21,6 +22,7 @@ from sidecar.delivery.provider import Provider
 from sidecar.dispatcher import Dispatcher
 from sidecar.front import Front
 from sidecar.guests import close_all, open_all
+from sidecar.lag import LoopWatch
 from sidecar.listeners import ListenError
 from sidecar.metrics import Metrics
 from sidecar.observers import Observers
@@ -64,7 +66,7 @@ class Sidecar:
     ) -> None:
         """`load` reads the configuration anew; without it there is no reload."""
         self.config = config
-        self._clock = clock or SystemClock()
+        self._clock = clock or SystemClock(logs.clock_jumped)
         self._surroundings = surroundings or Surroundings({})
         self._reloader = Reloader(config, load or (lambda: config), self._apply, self._clock)
         self._reloads = load is not None
@@ -75,7 +77,10 @@ class Sidecar:
         self._observers = Observers(registry)
         self._world = build_world(config, self._clock)
         self._log = _make_log(config)
+        self.watch = LoopWatch(self._clock, Blame(self.links, registry.home_of).look)
+        self._metrics.loop_lag.set_function(lambda: self.watch.longest_lag)
         self._stack = AsyncExitStack()
+        self._stack.callback(self.watch.stop)
         self._ready: tuple[float, str | None] = (float("-inf"), None)
         self._stopping = False
 
@@ -147,7 +152,7 @@ class Sidecar:
             dispatcher=self._dispatcher,
             door=self._door,
             metrics=self._metrics,
-            clock=self._clock,
+            watch=self.watch,
             world=lambda: self._world,
             ready=self._why_not_ready,
             reloads=lambda: self._reloader.state,

@@ -5,6 +5,7 @@ Declined
 ├── InFlight      the same key is under way
 ├── KeyReused     the key, or the id, belongs to another message
 ├── Overloaded    too many sends are under way
+├── TooLate       the time ran out before it was begun
 ├── Draining      the sidecar is shutting down
 └── LogRefuses    the log cannot be written, and the settings forbid sending without it
 """
@@ -45,6 +46,16 @@ class Overloaded(Declined):
 
     code = "overloaded"
     retry_after = 1.0
+
+
+class TooLate(Declined):
+    """The caller's time ran out before anything was begun."""
+
+    code = "deadline_exceeded"
+    retry_after = 1.0
+
+    def __init__(self) -> None:
+        super().__init__("the time ran out before the send was begun; it was surely not sent")
 
 
 class Draining(Declined):

@@ -16,6 +16,7 @@ from sidecar.declined import (
     LogRefuses,
     NoChain,
     Overloaded,
+    TooLate,
 )
 from sidecar.delivery.chain import Chain
 from sidecar.delivery.clock import Clock
@@ -172,7 +173,9 @@ class Dispatcher:
         try:
             async with asyncio.timeout(self._left(deadline) + LAST_MOMENT):
                 return await self._log.claim(claim, keep_keys=routes.keep_keys, first=ahead)
-        except (LogUnavailable, TimeoutError) as error:
+        except TimeoutError as error:
+            raise TooLate from error
+        except LogUnavailable as error:
             complain("claim", error)
             if routes.degrade:
                 return None
@@ -221,6 +224,8 @@ class Dispatcher:
         if chain is None:
             names = ", ".join(f"`{name}`" for name in routes.chains) or "none"
             raise NoChain(f"no chain is configured for this channel; there are: {names}")
+        if self._left(self._deadline(wish, routes)) <= 0:  # it waited in the socket, in a stall
+            raise TooLate
         room = routes.limits.in_flight + routes.limits.queue
         if self.under_way >= room or len(self._backlog) >= UNWRITTEN_LIMIT:
             raise Overloaded("too many sends are under way; nothing was sent")

@@ -150,6 +150,13 @@ def loop_trouble(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> No
     )
 
 
+def clock_jumped(seconds: float) -> None:
+    """The machine's clock was set: our records go on by the time before."""
+    structlog.get_logger().warning(
+        "clock_jumped", seconds=round(seconds), do="restart to have records by the new clock"
+    )
+
+
 def _thread_trouble(args: threading.ExceptHookArgs) -> None:
     structlog.get_logger().error("thread", error=args.exc_type.__name__)
 

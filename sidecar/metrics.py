@@ -68,6 +68,7 @@ class Metrics:
             "otp_unknown", "Attempts that may have been taken.", ["provider"], registry=reg
         )
         self._shed = Counter("otp_shed", "Sends that were not begun.", ["reason"], registry=reg)
+        self.loop_lag = _gauge_of_lag(reg)
         build = Gauge("otp_build_info", "What is running.", ["version", "python"], registry=reg)
         build.labels(__version__, platform.python_version()).set(1)
 
@@ -105,6 +106,11 @@ class Metrics:
     def circuit_changed(self, provider: str, before: str, after: str) -> None:
         del before
         self._transitions.labels(provider, after).inc()
+
+
+def _gauge_of_lag(registry: CollectorRegistry) -> Gauge:
+    text = "The longest delay of the event loop within the last minute."
+    return Gauge("otp_event_loop_lag_seconds", text, registry=registry)
 
 
 Links = Callable[[], Iterable[Link]]

@@ -46,6 +46,11 @@ class Registry:
             self._classes[kind] = self._load(kind)
         return self._classes[kind]
 
+    def home_of(self, kind: str) -> str | None:
+        """The module of the class that serves `kind`; None where it was not loaded."""
+        found = self._classes.get(kind)
+        return found.__module__ if found is not None else None
+
     def _load(self, kind: str) -> type[Provider[Any]]:
         entry = self._entry_point(kind)
         try:

@@ -46,6 +46,7 @@ async def serve(sidecar: Sidecar, started: float) -> None:
     await sidecar.start()
     _spare_the_collector()
     _announce(sidecar, time.monotonic() - started)
+    sidecar.watch.start()
     await first.wait()
     structlog.get_logger().info("stopping")
     stopping = asyncio.create_task(sidecar.stop())

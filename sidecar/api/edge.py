@@ -13,8 +13,8 @@ from aiohttp import hdrs, web
 from sidecar.api.connections import Connection
 from sidecar.api.door import Door
 from sidecar.api.problems import Problem, problem_response
-from sidecar.delivery.clock import Clock
 from sidecar.dispatcher import Dispatcher
+from sidecar.lag import LoopWatch
 from sidecar.metrics import Metrics
 from sidecar.reload import ReloadState
 from sidecar.world import World
@@ -30,7 +30,7 @@ class Face:
     dispatcher: Dispatcher
     door: Door
     metrics: Metrics
-    clock: Clock
+    watch: LoopWatch
     world: Callable[[], World]
     ready: Callable[[], Awaitable[str | None]]
     reloads: Callable[[], ReloadState]

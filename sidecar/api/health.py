@@ -10,6 +10,7 @@ from sidecar.delivery.chain import Chain
 from sidecar.delivery.link import Link
 from sidecar.delivery.model import Attempt
 from sidecar.dispatcher import Dispatcher
+from sidecar.lag import LoopWatch
 from sidecar.reload import ReloadState
 from sidecar.world import World
 
@@ -89,6 +90,22 @@ def dump_link(link: Link, role: str | None) -> dict[str, Any]:
         "zombies": link.zombies,
         "last_error": _last_error(link.last_error),
         "last_success": _moment(link.last_success_at),
+    }
+
+
+def dump_loop(watch: LoopWatch) -> dict[str, Any]:
+    """How late the event loop was within the last minute, and who held it up last."""
+    block = watch.last_block
+    return {
+        "lag_seconds": round(watch.longest_lag, 3),
+        "last_blocked": block
+        and {
+            "provider": block.suspect.provider,
+            "kind": block.suspect.kind,
+            "where": block.suspect.where,
+            "seconds": block.seconds,
+            "at": _moment(block.at),
+        },
     }
 
 

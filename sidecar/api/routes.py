@@ -8,14 +8,15 @@ from typing import Any
 
 from aiohttp import hdrs, web
 
+from sidecar.api.arrival import age_of
 from sidecar.api.connections import Connection
 from sidecar.api.docs import docs_page, inbox_page, openapi
 from sidecar.api.door import BODY_LIMIT
 from sidecar.api.edge import FACE, Face
-from sidecar.api.health import dump_health
+from sidecar.api.health import dump_health, dump_loop
 from sidecar.api.problems import Problem, json_response, problem_response
 from sidecar.api.schema import SendRequest, dump_delivery, parse_send
-from sidecar.declined import Declined, InFlight, KeyReused, NoChain
+from sidecar.declined import Declined, InFlight, KeyReused, NoChain, TooLate
 from sidecar.delivery.model import Delivery, SkipReason, Status
 from sidecar.delivery.provider import InboxItem
 from sidecar.dispatcher import Wish
@@ -69,7 +70,7 @@ def _probes() -> list[tuple[str, str, Handler]]:
 
 async def _send(request: web.Request) -> web.Response:
     face = request.app[FACE]
-    asked_at = face.clock.monotonic()
+    asked_at = face.watch.arrival(lambda: age_of(request))
     wish = _wish(request, parse_send(await _body(request)), asked_at)
     try:
         delivery = await face.dispatcher.send(wish)
@@ -126,9 +127,16 @@ def _request_timeout(request: web.Request) -> float | None:
     raise Problem(400, "bad_header", "Request-Timeout takes seconds, more than 0 and at most 30")
 
 
+_DECLINED = {InFlight.code: 409, KeyReused.code: 422, NoChain.code: 422, TooLate.code: 504}
+
+
 def _declined(declined: Declined) -> Problem:
-    status = {InFlight.code: 409, KeyReused.code: 422, NoChain.code: 422}.get(declined.code, 503)
-    return Problem(status, declined.code, str(declined), retry_after=declined.retry_after)
+    return Problem(
+        _DECLINED.get(declined.code, 503),
+        declined.code,
+        str(declined),
+        retry_after=declined.retry_after,
+    )
 
 
 _ENDS = {
@@ -179,7 +187,8 @@ async def _message(request: web.Request) -> web.Response:
 
 async def _health(request: web.Request) -> web.Response:
     face = request.app[FACE]
-    return json_response(dump_health(face.world(), face.dispatcher, face.reloads()))
+    document = dump_health(face.world(), face.dispatcher, face.reloads())
+    return json_response({**document, "loop": dump_loop(face.watch)})
 
 
 async def _livez(_request: web.Request) -> web.Response:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Callable
 from typing import Any, Protocol
 
 
@@ -14,22 +15,57 @@ class Clock(Protocol):
         """Seconds on a clock that never jumps; for every duration and deadline."""
 
     def time(self) -> float:
-        """Unix time in seconds; for records only, never for a decision."""
+        """Unix time in seconds, without jumps: for records, and for ages of a day or more."""
 
     async def wait(self, future: asyncio.Future[Any], seconds: float) -> bool:
         """Wait for `future`, at most `seconds`; True when it is done. Never cancels it."""
 
 
+FOLLOWED = 60.0
+"""Seconds by which the machine's clock may be corrected at a time, and `time()` goes along."""
+
+
 class SystemClock:
-    """The machine's clock and the running event loop."""
+    """The machine's clock and the running event loop.
+
+    `time()` follows corrections of the machine's clock, and no jump: it then counts on as before,
+    until the process ends, and `on_jump` hears by how many seconds. A clock that is set ten years
+    ahead would else have every idempotency key forgotten and the whole log pruned; one that is set
+    back would have keys live as long. `wall` and `steady` are for tests.
+    """
+
+    def __init__(
+        self,
+        on_jump: Callable[[float], None] = lambda _: None,
+        *,
+        wall: Callable[[], float] = time.time,
+        steady: Callable[[], float] | None = None,
+    ) -> None:
+        self._on_jump = on_jump
+        self._wall = wall
+        self._steady = steady or _boot_time
+        self._ahead = self._seen = wall() - self._steady()
 
     def monotonic(self) -> float:
         return time.monotonic()
 
     def time(self) -> float:
-        return time.time()
+        now = self._steady()
+        ahead = self._wall() - now
+        if abs(ahead - self._ahead) <= FOLLOWED:
+            self._ahead = self._seen = ahead
+        elif abs(ahead - self._seen) > FOLLOWED:
+            self._seen = ahead
+            self._on_jump(ahead - self._ahead)
+        return now + self._ahead
 
     async def wait(self, future: asyncio.Future[Any], seconds: float) -> bool:
         # asyncio.wait, not wait_for: the latter waits on for a task that swallows its cancellation.
         done, _ = await asyncio.wait({future}, timeout=max(0.0, seconds))
         return bool(done)
+
+
+def _boot_time() -> float:
+    """Seconds that also count while the machine sleeps; those of `monotonic` do not on Linux."""
+    number = getattr(time, "CLOCK_BOOTTIME", None)
+    return time.monotonic() if number is None else time.clock_gettime(number)

@@ -94,6 +94,10 @@ _WRITE_ATTEMPT = """
     INSERT OR REPLACE INTO attempts VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 """
 _CUT_ATTEMPTS = "DELETE FROM attempts WHERE delivery = ? AND run = ? AND seq >= ?"
+_FROM_THE_FUTURE = """
+    UPDATE deliveries SET started_at = ?1, ended_at = ended_at - (started_at - ?1)
+    WHERE started_at > ?1
+"""
 _OLD = """
     SELECT number FROM deliveries WHERE started_at < ? AND status <> 'pending'
     ORDER BY started_at, number LIMIT ?
@@ -170,6 +174,8 @@ def prune(db: Statements, before: float, limit: int) -> int:
 
 def recover(db: Statements, at: float, *, gaps: bool) -> Recovery:
     """Close everything that a crash left open; `at` and `gaps`: see `recovery.closed`."""
+    # The clock was set back since: what is dated ahead would be remembered until it has caught up.
+    db.execute(_FROM_THE_FUTURE, (at,))
     attempts = 0
     pending = [DeliveryRow(*row) for row in db.execute(_PENDING).fetchall()]
     for row in pending:

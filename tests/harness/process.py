@@ -9,7 +9,8 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,11 @@ from harness.leaks import CODE, EMAIL, PHONE, TOKEN
 PATIENCE = 30.0
 """Seconds to wait for a condition before a test gives up; a busy machine needs a few."""
 TEXT = f"Your code is {CODE}"
+
+
+def let_pass(seconds: float) -> None:
+    """Let time pass for a process that is judged by how long it stood still."""
+    threading.Event().wait(seconds)
 
 
 def wait_for(condition: Callable[[], Any], what: str) -> Any:
@@ -96,6 +102,17 @@ class Sidecar:
 
     def events(self, name: str) -> list[dict[str, Any]]:
         return [line for line in self.lines if line.get("event") == name]
+
+    @contextmanager
+    def stopped(self) -> Iterator[None]:
+        """The process stands still (SIGSTOP) for the time of the block."""
+        self.process.send_signal(signal.SIGSTOP)
+        try:
+            stat = Path(f"/proc/{self.process.pid}/stat")
+            wait_for(lambda: ") T " in stat.read_text(), "the process to stand still")
+            yield
+        finally:
+            self.process.send_signal(signal.SIGCONT)
 
     def kill(self) -> None:
         self.process.send_signal(signal.SIGKILL)
