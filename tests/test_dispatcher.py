@@ -53,23 +53,11 @@ class FlakyLog(MemoryLog):
         return await super().finish(claimed, delivery)
 
 
-class SteppingClock(ManualClock):
-    """Its wall face can be set, as an operator or NTP sets a machine's."""
-
-    stepped = 0.0
-
-    def time(self):
-        return super().time() + self.stepped
-
-    def step(self, seconds):
-        self.stepped += seconds
-
-
 class House:
     """A dispatcher over one chain of scripted providers."""
 
     def __init__(self, *scripts, limits=None, degrade=False):
-        self.clock = SteppingClock()
+        self.clock = ManualClock()
         self.log = FlakyLog()
         self.heard = []
         limits = limits or Limits()
