@@ -3,15 +3,24 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from sidecar import logs
 from sidecar.config import Config, ProviderSection
 from sidecar.delivery.errors import DeliveryError
 from sidecar.delivery.provider import AccountReport, AccountState
 from sidecar.guests import Slow, bounded, why_broken
 
 Report = dict[str, Any]
+
+
+def reach_accounts(config: Config, timeout: float) -> Sequence[Report]:
+    """`check_accounts` for a command: what a library says goes to stderr, as in a log."""
+    logs.redactor.add(config.secrets)
+    logs.configure(stream=sys.stderr)
+    return asyncio.run(check_accounts(config, timeout))
 
 
 async def check_accounts(config: Config, timeout: float) -> Sequence[Report]:
@@ -41,7 +50,8 @@ async def _check(section: ProviderSection, timeout: float) -> Report:
         case None:
             return _report(section, "nothing_to_check", "this kind has no account to reach")
         case AccountReport(AccountState() as state, str() as summary, facts):
-            return {**_report(section, state.value, summary), "facts": _printable(facts)}
+            told = logs.redactor.clean(summary)
+            return {**_report(section, state.value, told), "facts": _printable(facts)}
         case other:
             what = f"the plugin returned {type(other).__name__}, not an AccountReport"
             return _report(section, "unreachable", what)
@@ -52,7 +62,7 @@ def _why(ended: BaseException | None, timeout: float) -> str:
         return f"no answer within {timeout:.0f} s"
     if isinstance(ended, DeliveryError):
         code = getattr(ended, "code", None)
-        return f"{why_broken(ended)}{f' ({code})' if code else ''}"
+        return logs.redactor.clean(f"{why_broken(ended)}{f' ({code})' if code else ''}")
     return f"the plugin raised {type(ended).__name__}"  # no more: its text may carry a secret
 
 

@@ -5,7 +5,6 @@ Exit codes: 0 fine, 1 a negative answer, 2 usage, 69 unavailable, 78 bad configu
 
 from __future__ import annotations
 
-import asyncio
 import json
 import os
 import sys
@@ -108,11 +107,11 @@ def check(file: Path | None, config: Path, online: bool, as_json: bool) -> None:
     if not online:
         say_valid(loaded, as_json=as_json)
         return
-    from sidecar.accounts import check_accounts
+    from sidecar.accounts import reach_accounts
     from sidecar.surroundings import Surroundings
 
     Surroundings(os.environ).share(loaded.environ)
-    reports = asyncio.run(check_accounts(loaded, CHECK_TIMEOUT))
+    reports = reach_accounts(loaded, CHECK_TIMEOUT)
     if as_json:
         click.echo(json.dumps(reports, indent=2))
     for report in [] if as_json else reports:
@@ -225,6 +224,7 @@ def send(
 @_json_option
 def explain(channel: str, to: str | None, url: str, as_json: bool) -> None:
     """Say which chain would be used now, and why each provider is in or out. Sends nothing."""
+    from sidecar.privacy import mask
     from sidecar.remote import call
     from sidecar.say import next_of, standing
 
@@ -238,7 +238,7 @@ def explain(channel: str, to: str | None, url: str, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps({"channel": channel, **chain}, indent=2))
         return
-    click.echo(f"{channel}{f' to {to}' if to else ''}: {next_of(chain)}")
+    click.echo(f"{channel}{f' to {mask(to)}' if to else ''}: {next_of(chain)}")
     for number, provider in enumerate(chain["providers"], 1):
         click.echo(f"  {number}. {provider['name']:<16} {standing(provider)}")
 

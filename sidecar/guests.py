@@ -12,6 +12,7 @@ from typing import Any
 
 import structlog
 
+from sidecar import logs
 from sidecar.delivery.errors import DeliveryError
 from sidecar.delivery.link import Link
 from sidecar.delivery.provider import InboxItem, Provider
@@ -63,7 +64,7 @@ def why_broken(error: BaseException) -> str:
     if isinstance(error, Slow):
         return f"it did not open within {PROVIDER_OPEN:.0f} s"
     reason = getattr(error, "reason", None) if isinstance(error, DeliveryError) else None
-    return reason if isinstance(reason, str) else type(error).__name__
+    return logs.redactor.clean(reason) if isinstance(reason, str) else type(error).__name__
 
 
 def inbox_of(link: Link) -> Sequence[InboxItem] | None:

@@ -8,6 +8,8 @@ an exception's text may hold a number or a code.
 from __future__ import annotations
 
 import asyncio
+import base64
+import json
 import logging
 import os
 import re
@@ -17,6 +19,7 @@ import warnings
 from collections.abc import Iterable, MutableMapping
 from pathlib import PurePath
 from typing import Any, TextIO
+from urllib.parse import quote
 
 import orjson
 import structlog
@@ -40,11 +43,14 @@ _TALKATIVE = (
     "urllib3",
 )
 
+# Of a library's template: addresses, and whatever has the digits of a code or a number.
+_NO_WORDS = re.compile(r"\S*@\S*|\S*[0-9]{3}\S*")
+
 Event = MutableMapping[str, Any]
 
 
 class Redactor:
-    """Strikes registered secrets out of every text of an event."""
+    """Strikes registered secrets out of every text of an event, however they are spelt there."""
 
     def __init__(self) -> None:
         self._secrets: set[str] = set()
@@ -56,7 +62,8 @@ class Redactor:
         if not new:
             return
         self._secrets |= new
-        longest_first = map(re.escape, sorted(self._secrets, key=len, reverse=True))
+        words = {word for secret in self._secrets for word in _spellings(secret)}
+        longest_first = map(re.escape, sorted(words, key=len, reverse=True))
         self._pattern = re.compile("|".join(longest_first))
 
     def clean(self, text: str) -> str:
@@ -79,6 +86,21 @@ class Redactor:
             case list() | tuple():
                 return [self._cleaned(inner) for inner in value]
         return value
+
+
+def _spellings(secret: str) -> set[str]:
+    """A secret as such, quoted for a URL and for JSON, in hex, and inside base64.
+
+    `Authorization: Basic` is base64 of `user:secret`: the characters that the secret alone decides
+    differ with the length of what stands before it, modulo 3.
+    """
+    raw = secret.encode("utf-8", "replace")
+    found = {secret, quote(secret, safe=""), json.dumps(secret)[1:-1], raw.hex(), raw.hex().upper()}
+    for before in range(3):
+        whole = (before + len(raw)) * 8 // 6
+        inside = base64.b64encode(bytes(before) + raw)[-(-before * 8 // 6) : whole].decode()
+        found |= {inside, inside.replace("+", "-").replace("/", "_")}
+    return found
 
 
 redactor = Redactor()
@@ -112,6 +134,7 @@ def configure(*, human: bool | None = None, stream: TextIO | None = None) -> Non
         cache_logger_on_first_use=False,
     )
     logging.basicConfig(handlers=[_Bridge()], level=logging.WARNING, force=True)
+    logging.captureWarnings(capture=True)  # else a warning's text goes to stderr as it is
     threading.excepthook = _thread_trouble
     sys.unraisablehook = _unraisable
     warnings.showwarning = _warned
@@ -122,18 +145,20 @@ def configure(*, human: bool | None = None, stream: TextIO | None = None) -> Non
 class _Bridge(logging.Handler):
     """Other libraries' records: where they were written, and their template without arguments.
 
-    A record without arguments may have been put together before, by an f-string or by asyncio, and
-    is then no template: of such a one only the place is told.
+    A record may have been put together before, by an f-string or by asyncio, and is then no
+    template: of one without arguments only the place is told, of another what looks like a
+    template's own words.
     """
 
     def emit(self, record: logging.LogRecord) -> None:
         kind = record.exc_info[0] if record.exc_info else None
-        structlog.get_logger().log(
-            record.levelno,
+        told = structlog.get_logger()
+        write = told.error if record.levelno >= logging.ERROR else told.warning
+        write(
             "library",
             logger=record.name,
             where=f"{record.module}:{record.lineno}",
-            **({"message": str(record.msg)} if record.args else {}),
+            **({"message": _NO_WORDS.sub("***", str(record.msg))} if record.args else {}),
             **({"error": kind.__name__} if kind else {}),
         )
 
@@ -141,12 +166,14 @@ class _Bridge(logging.Handler):
 def loop_trouble(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
     """The event loop's own complaints, such as a task whose exception nobody retrieved.
 
-    asyncio's handler prints the exception, whose text may hold a number or a code.
+    asyncio's handler prints the exception, whose text may hold a number or a code, and so may the
+    arguments of `Exception in callback f('+1415...')`.
     """
     del loop
     error = context.get("exception")
+    what = str(context.get("message")).partition(" in callback ")[0]
     structlog.get_logger().error(
-        "loop", message=context.get("message"), error=type(error).__name__ if error else None
+        "loop", message=_NO_WORDS.sub("***", what), error=type(error).__name__ if error else None
     )
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import structlog
 
+from sidecar import logs
 from sidecar.config import Config, ProviderSection
 from sidecar.delivery.breaker import Breaker, BreakerSettings
 from sidecar.delivery.chain import Chain
@@ -122,6 +123,7 @@ def _link(section: ProviderSection, config: Config, before: World | None, clock:
         timeout=section.timeout,
         enabled=section.enabled,
         told_late=_told_late,
+        strike=logs.redactor.clean,
         standing=old.standing,
     )
 
@@ -139,6 +141,7 @@ def _new_link(section: ProviderSection, clock: Clock) -> Link:
         missing=section.missing,
         broken=fault,
         told_late=_told_late,
+        strike=logs.redactor.clean,
     )
 
 

@@ -22,7 +22,7 @@ FLOORS = {  # of the pure core: a module imports from lower floors only
     "clock": 0,
     "segments": 0,
     "shares": 0,
-    "discreet": 1,
+    "discretion": 1,
     "errors": 1,
     "policy": 1,
     "provider": 1,

@@ -21,6 +21,7 @@ def lines():
     yield lambda: [json.loads(line) for line in out.getvalue().splitlines()]
     structlog.reset_defaults()
     logging.getLogger().handlers.clear()
+    logging.captureWarnings(capture=False)
 
 
 def test_a_secret_is_struck_out_wherever_it_stands(lines):

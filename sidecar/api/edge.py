@@ -13,12 +13,15 @@ from aiohttp import hdrs, web
 from sidecar.api.connections import Connection
 from sidecar.api.door import Door
 from sidecar.api.problems import Problem, problem_response
+from sidecar.delivery.discretion import repeats
+from sidecar.delivery.model import Message
 from sidecar.dispatcher import Dispatcher
 from sidecar.lag import LoopWatch
 from sidecar.metrics import Metrics
 from sidecar.reload import ReloadState
 from sidecar.world import World
 
+_ID, _TRACE = "request_id", "trace"
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._:/+=-]{1,128}")
 _TRACEPARENT = re.compile(r"[0-9a-f]{2}-([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}")
 
@@ -51,8 +54,8 @@ def guard(door: Door | None, handler: Handler) -> Handler:
     async def guarded(request: web.BaseRequest) -> web.StreamResponse:
         connection = request.protocol
         assert isinstance(connection, Connection)
-        request_id, trace = _request_id(request), _trace(request)
-        structlog.contextvars.bind_contextvars(request_id=request_id, **trace)
+        request[_ID], request[_TRACE] = _request_id(request), _trace(request)
+        structlog.contextvars.bind_contextvars(request_id=request[_ID], **request[_TRACE])
         try:
             connection.desk.begin(request, connection)
             if door is not None:
@@ -68,12 +71,22 @@ def guard(door: Door | None, handler: Handler) -> Handler:
             response = problem_response(500, "internal", "the sidecar failed; its log says where")
         finally:
             connection.desk.end(connection)
-        response.headers["X-Request-Id"] = request_id
-        if "trace_id" in trace:
+        response.headers["X-Request-Id"] = request[_ID]
+        if request[_TRACE]:
             response.headers["traceparent"] = request.headers["traceparent"]
         return response
 
     return guarded
+
+
+def disown_ids(request: web.Request, message: Message) -> None:
+    """Take up no id of the caller's that repeats the recipient or the code: ids are logged."""
+    if "X-Request-Id" in request.headers and repeats(request[_ID], message):
+        request[_ID] = secrets.token_hex(8)
+        structlog.contextvars.bind_contextvars(request_id=request[_ID])
+    if request[_TRACE] and repeats(request.headers["traceparent"], message):
+        request[_TRACE] = {}
+        structlog.contextvars.unbind_contextvars("trace_id")
 
 
 def _check_expect(request: web.BaseRequest) -> None:

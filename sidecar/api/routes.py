@@ -12,7 +12,7 @@ from sidecar.api.arrival import age_of
 from sidecar.api.connections import Connection
 from sidecar.api.docs import docs_page, inbox_page, openapi
 from sidecar.api.door import BODY_LIMIT
-from sidecar.api.edge import FACE, Face
+from sidecar.api.edge import FACE, Face, disown_ids
 from sidecar.api.health import dump_health, dump_loop
 from sidecar.api.problems import Problem, json_response, problem_response
 from sidecar.api.schema import SendRequest, dump_delivery, parse_send
@@ -72,6 +72,7 @@ async def _send(request: web.Request) -> web.Response:
     face = request.app[FACE]
     asked_at = face.watch.arrival(lambda: age_of(request))
     wish = _wish(request, parse_send(await _body(request)), asked_at)
+    disown_ids(request, wish.message)
     try:
         delivery = await face.dispatcher.send(wish)
     except Declined as declined:

@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from sidecar.api.problems import Problem
 from sidecar.api.strict_json import pointer_token, read_object
+from sidecar.delivery.discretion import holds_recipient
 from sidecar.delivery.model import Attempt, Delivery, Message, Money
 from sidecar.delivery.policy import duplicate_possible
 
@@ -119,6 +120,13 @@ class SendRequest(BaseModel):
             raise ValueError("`subject`, `html` and `reply_to` are for the channel `email` only")
         return self
 
+    @model_validator(mode="after")
+    def _names_nobody(self) -> Self:
+        for field, value in (("id", self.id), ("purpose", self.purpose)):
+            if value is not None and holds_recipient(value, self.to):
+                raise ValueError(f"`{field}` must not hold the recipient's number: it is logged")
+        return self
+
     def message(self) -> Message:
         """The message; its id is empty where the caller gave none."""
         return Message(
@@ -165,7 +173,7 @@ def _fault(error: Any) -> dict[str, str]:
     message = error["msg"].removeprefix("Value error, ")
     if error["type"] == "string_pattern_mismatch":
         message = _FORMS.get(str(error["loc"][0]), message)
-    match = re.match(r"`(to|reply_to|text)` ", message)
+    match = re.match(r"`(to|reply_to|text|id|purpose)` ", message)
     if not pointer and match:
         pointer, message = f"/{match[1]}", message[match.end() :]
     return {"pointer": pointer, "detail": message[:1].lower() + message[1:]}

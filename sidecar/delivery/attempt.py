@@ -7,11 +7,11 @@ and one that swallows its cancellation is abandoned.
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from sidecar.delivery.breaker import Permit
-from sidecar.delivery.discreet import STRUCK, discreet, gives_away
+from sidecar.delivery.discretion import discreet
 from sidecar.delivery.errors import DeliveryError, Rejected, Throttled
 from sidecar.delivery.link import Link
 from sidecar.delivery.model import Attempt, Message, Outcome, Receipt
@@ -46,7 +46,7 @@ async def attempt(link: Link, permit: Permit, message: Message, timeout: float) 
     """
     clock = link.clock
     started_at, start = clock.time(), clock.monotonic()
-    result = _discreet(await _bounded(link, message, timeout), message)
+    result = await _bounded(link, message, timeout)
     seconds = clock.monotonic() - start
     transition = link.breaker.finish(permit, RULES[result.outcome].verdict, seconds)
     ended = Attempt(
@@ -55,9 +55,9 @@ async def attempt(link: Link, permit: Permit, message: Message, timeout: float) 
         outcome=result.outcome,
         started_at=started_at,
         seconds=seconds,
-        reason=result.reason,
-        provider_code=result.code,
-        provider_message_id=result.receipt.message_id if result.receipt else None,
+        reason=discreet(result.reason, message, link.strike),
+        provider_code=discreet(result.code, message, link.strike),
+        provider_message_id=discreet(_message_id(result), message, link.strike),
         simulated=result.receipt.simulated if result.receipt else False,
         final=result.final,
         circuit=link.breaker.summary(),
@@ -65,6 +65,10 @@ async def attempt(link: Link, permit: Permit, message: Message, timeout: float) 
     )
     link.heard(ended, result.retry_after)
     return ended
+
+
+def _message_id(result: Result) -> str | None:
+    return result.receipt.message_id if result.receipt else None
 
 
 async def _bounded(link: Link, message: Message, timeout: float) -> Result:
@@ -134,19 +138,6 @@ def _result_of_error(error: DeliveryError) -> Result:
         told.code,
         retry_after=error.retry_after if isinstance(error, Throttled) else None,
         final=isinstance(error, Rejected) and error.final is True,
-    )
-
-
-def _discreet(result: Result, message: Message) -> Result:
-    receipt = result.receipt
-    if receipt is not None:
-        if not gives_away(receipt.message_id, message):
-            return result
-        return replace(result, receipt=replace(receipt, message_id=STRUCK))
-    return replace(
-        result,
-        reason=result.reason and discreet(result.reason, message),
-        code=result.code and discreet(result.code, message),
     )
 
 

@@ -39,7 +39,8 @@ class Link:
     `provider` is None where the environment lacks what `missing` names, or where it could not be
     started, for the reason in `broken`: such a link stays visible and is skipped. `timeout` bounds
     one attempt, in seconds. `told_late(name, outcome)` hears of a call that ended after its
-    attempt was over. `standing` is handed on where another link had the same provider before.
+    attempt was over. `strike` takes secrets out of what the provider says. `standing` is handed on
+    where another link had the same provider before.
     """
 
     def __init__(
@@ -55,6 +56,7 @@ class Link:
         missing: Sequence[str] = (),
         broken: str | None = None,
         told_late: Callable[[str, str], None] = lambda *_: None,
+        strike: Callable[[str], str] = str,
         standing: Standing | None = None,
     ) -> None:
         self.name = name
@@ -66,6 +68,7 @@ class Link:
         self.enabled = enabled
         self.missing = tuple(missing)
         self.broken = broken
+        self.strike = strike
         self.standing = standing or Standing()
         self._told_late = told_late
 

@@ -5,7 +5,13 @@ Nothing here searches: `harness.leak_plugin` scans all that this and every other
 
 from __future__ import annotations
 
-from harness.leaks import CODE, EMAIL, KEY, PHONE
+import json
+import socket
+
+import pytest
+
+from harness.leaks import CODE, EMAIL, KEY, PHONE, TOKEN
+from harness.process import PATIENCE
 from harness.providers import config, sendgrid, smtp, twilio
 
 
@@ -46,3 +52,211 @@ def test_nothing_written_holds_a_code_a_secret_or_a_recipient(start, vendor, mai
     line = sidecar.events("delivery")[0]
     assert line["recipient"] == "+1******2671"
     assert list(line)[:3] == ["ts", "level", "event"]
+
+
+TRACE = f"00-{PHONE[1:]:0>32}-b7ad6b7169203331-01"
+
+
+def test_ids_of_a_caller_that_hold_the_recipient_or_the_code_are_not_taken_up(start):
+    sidecar = start("providers: {console: {}}\nchains: {sms: [console]}\n")
+    for hidden in (PHONE[1:], f"login-{PHONE[1:]}", f"login:{CODE}", f"{PHONE[2:]}-7"):
+        answer = sidecar.send(headers={"X-Request-Id": hidden, "traceparent": TRACE})
+        assert answer.status == 200, answer
+        assert answer.headers["X-Request-Id"] == sidecar.events("delivery")[-1]["request_id"]
+        assert "traceparent" not in answer.headers
+        assert "trace_id" not in sidecar.events("delivery")[-1]
+    kept = sidecar.send(headers={"X-Request-Id": "login-7-20261125-4155"})
+    assert kept.headers["X-Request-Id"] == "login-7-20261125-4155"
+    for field in ("id", "purpose"):
+        answer = sidecar.send(**{field: f"login-{PHONE[1:]}"})
+        assert answer.status == 422
+        assert answer.json["errors"][0]["pointer"] == f"/{field}"
+
+
+def test_a_request_may_hold_a_canary_anywhere(start, tmp_path):
+    (tmp_path / "tokens").write_text(f"{TOKEN}\n")
+    text = "providers: {console: {}}\nchains: {sms: [console]}\n"
+    (tmp_path / "providers.yaml").write_text(
+        f"server: {{listen: '127.0.0.1:0', token_file: '{tmp_path / 'tokens'}'}}\n{text}"
+    )
+    sidecar = start()
+    assert sidecar.send().status == 200
+    for method, path in (
+        ("GET", f"/v1/messages/{PHONE[1:]}"),
+        ("GET", f"/{TOKEN}"),
+        ("GET", f"/health?token={TOKEN}"),
+        ("POST", f"/v1/send?token={TOKEN}&to={PHONE}"),
+        ("GET", f"/v1/messages/%2B{PHONE[1:]}"),
+    ):
+        sidecar.call(method, path, None if method == "GET" else b"{}")
+    for name in ("Idempotency-Key", "Request-Timeout", "Prefer", "Host", "Origin", "Expect"):
+        sidecar.send(headers={name: f"{TOKEN} {PHONE} {CODE}"})
+    sidecar.send(headers={"Authorization": f"Basic {TOKEN}"})
+    sidecar.call("POST", "/v1/send", b"{}", {"Content-Type": f"text/{TOKEN}"})
+    for head in (
+        f"POST /v1/send HTTP/1.1\r\nAuthorization: Bearer {TOKEN}\r\n {PHONE}\r\n\r\n",
+        f"POST /v1/send {TOKEN}\r\n\r\n",
+        f"{TOKEN} /v1/send HTTP/1.1\r\nHost: localhost\r\n\r\n",
+        f"POST /v1/send HTTP/1.1\r\nHost: localhost\r\n{TOKEN}\r\n\r\n",
+        f"POST /v1/send HTTP/1.1\r\nHost: localhost\r\nA\x00: {TOKEN}\r\n\r\n",
+        f"POST /v1/send HTTP/1.1\r\nHost: localhost\r\nContent-Length: {PHONE[1:]}x\r\n\r\n",
+        f"POST /v1/send HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9\r\n\r\n{CODE}",
+        f"POST http://{TOKEN}/v1/send HTTP/1.1\r\nHost: localhost\r\n\r\n",
+    ):
+        with socket.create_connection(("127.0.0.1", sidecar.port), PATIENCE) as connection:
+            connection.sendall(head.encode())
+            connection.shutdown(socket.SHUT_WR)
+            while connection.recv(65536):
+                pass
+    assert sidecar.send(id="after").status == 200
+
+
+def test_vendors_that_repeat_the_recipient_where_it_is_not_looked_for(start, vendor, mailbox):
+    said = [
+        (400, {}, json.dumps({"code": PHONE}).encode()),
+        (400, {}, json.dumps({"code": f"E{CODE}"}).encode()),
+        (201, {}, json.dumps({"sid": f"SM{PHONE}", "status": "queued"}).encode()),
+        (201, {}, json.dumps({"sid": CODE, "status": "queued"}).encode()),
+        (429, {"Retry-After": PHONE}, b"{}"),
+        (503, {}, json.dumps({"code": CODE}).encode()),
+        (302, {"Location": f"http://{TOKEN}/{PHONE}"}, b""),
+        (200, {"Content-Type": f"text/{PHONE}"}, PHONE.encode()),
+    ]
+    answers = iter(said)
+    texts = vendor(lambda request: next(answers))
+    mails = vendor(lambda request: (202, {"X-Message-Id": f"{EMAIL}.{CODE}"}, b""))
+    refusals = iter([f"550 5.1.1 <{EMAIL}> {CODE}", f"250 2.0.0 Ok: {EMAIL} queued as {CODE}"])
+
+    async def handle_data(server, session, envelope):
+        return next(refusals)
+
+    mailbox.handle_DATA = handle_data
+    text = config("sms", twilio(texts.url, more=", breaker: {failure_threshold: 100}"))
+    more = f"  {sendgrid(mails.url)}\n  {smtp(mailbox)}\nchains:\n  email: [sendgrid]"
+    sidecar = start(text.replace("chains:", more))
+    outcomes = [sidecar.send("sms").json["attempts"][0] for _ in said]
+    assert {"accepted", "throttled"} < {one["outcome"] for one in outcomes}
+    assert [one["provider_message_id"] for one in outcomes[2:4]] == [None, "withheld"]
+    assert sidecar.send("email").json["provider_message_id"] == "withheld"
+    assert sidecar.stop() == 0
+    sidecar = start(text.replace("chains:", more.replace("email: [sendgrid]", "email: [smtp]")))
+    assert [sidecar.send("email").json["attempts"][0]["outcome"] for _ in range(2)] == [
+        "rejected",
+        "accepted",
+    ]
+
+
+GUEST = """
+import asyncio, gc, logging, threading, warnings
+from sidecar import *
+from sidecar import hookimpl
+
+class Talks(Provider):
+    kind, channels = "talks", frozenset({"sms", "email"})
+
+    class Config(ProviderConfig):
+        key: Secret
+
+    async def __aenter__(self):
+        await super().__aenter__()
+        if self.name == "opens":
+            raise Misconfigured("no such key: " + self.key)
+        return self
+
+    @property
+    def key(self):
+        return self.config.key.get_secret_value()
+
+    async def send(self, message, *, timeout):
+        said = f"{message.to} {message.text} {self.key}"
+        log = logging.getLogger("talks")
+        log.error(said)
+        log.error(said + " %s", message.to)
+        log.log(35, said)
+        log.error("%s", said, exc_info=ValueError(said))
+        warnings.warn(said)
+        asyncio.get_running_loop().create_task(self.fails(said), name=said)
+        thread = threading.Thread(target=self.dies, args=(said,), name=said)
+        thread.start()
+        thread.join()
+        asyncio.get_running_loop().call_soon(self.dies, said)
+        Dies(said)
+        await asyncio.sleep(0)
+        gc.collect()
+        match message.purpose:
+            case "reason":
+                raise Unavailable(f"cannot reach {message.to}", code=message.to)
+            case "spelt":
+                grouped = "-".join((message.to[2:5], message.to[5:8], message.to[8:]))
+            raise Unavailable(f"to=%2B{message.to[1:]}, {grouped}")
+            case "text":
+                raise Rejected(message.text, code=message.text[-12:])
+            case "key":
+                raise Misconfigured(f"bad key {self.key}", code=self.key)
+            case "id":
+                return Receipt(f"id-{message.to}")
+            case "crash":
+                raise RuntimeError(said)
+            case "exit":
+                raise SystemExit(said)
+            case "cancel":
+                raise asyncio.CancelledError(said)
+            case "late":
+                await asyncio.sleep(timeout + 0.5)
+
+    async def fails(self, said):
+        raise ValueError(said)
+
+    def dies(self, said):
+        raise ValueError(said)
+
+class Dies:
+    def __init__(self, said):
+        self.said = said
+
+    def __del__(self):
+        raise ValueError(self.said)
+
+@hookimpl
+def register_providers():
+    return [Talks]
+"""
+PURPOSES = ("reason", "spelt", "text", "id", "crash", "exit", "cancel", "late", "key")
+
+
+@pytest.mark.parametrize(
+    "environ_more",
+    [{}, {"PYTHONDEVMODE": "1", "PYTHONASYNCIODEBUG": "1"}],
+    ids=["as it runs", "in development mode"],
+)
+def test_a_guest_that_tells_all_it_knows(start, tmp_path, environ_more):
+    (tmp_path / "talking_guest.py").write_text(GUEST)
+    info = tmp_path / "talks-1.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: talks\nVersion: 1\n")
+    (info / "entry_points.txt").write_text("[sidecar.providers]\ntalks = talking_guest\n")
+    guest = f"talks: {{key: {TOKEN}, timeout: 300ms, breaker: {{failure_threshold: 100}}}}"
+    broken = f"opens: {{kind: talks, key: {TOKEN}}}"
+    both = config("sms", guest, broken).replace("chains:", "chains:\n  email: [talks]")
+    sidecar = start(both, PYTHONPATH=str(tmp_path), **environ_more)
+    outcomes = {}
+    for purpose in PURPOSES:
+        attempt = sidecar.send("sms", purpose=purpose, id=purpose).json["attempts"][0]
+        outcomes[purpose] = attempt["outcome"]
+        sidecar.send("email", purpose=purpose)
+        sidecar.call("GET", f"/v1/messages/{purpose}")
+        sidecar.call("GET", "/health")
+    assert outcomes == {
+        "reason": "unavailable",
+        "spelt": "unavailable",
+        "text": "rejected",
+        "key": "misconfigured",
+        "id": "accepted",
+        "crash": "crashed",
+        "exit": "crashed",
+        "cancel": "crashed",
+        "late": "unknown",
+    }
+    assert sidecar.health("sms", "opens")["broken"]
+    sidecar.call("GET", "/metrics")
+    assert sidecar.stop() == 0

@@ -67,28 +67,28 @@ class Daemon:
 
 async def run(directory: Path, names: Iterable[tuple[str, str]], *, watch_stdin: bool) -> None:
     """Serve until the parent is gone; the first line of stdout has the control port."""
+    parent = os.getppid()  # before it can read that line and go
     daemon = Daemon(directory, names)
     sys.stdout.write(f'{{"control": {daemon.control.listener.port}}}\n')
     sys.stdout.flush()
     try:
-        await _orphaned(watch_stdin=watch_stdin)
+        await _orphaned(parent, watch_stdin=watch_stdin)
     finally:
         await daemon.close()
 
 
-async def _orphaned(*, watch_stdin: bool) -> None:
+async def _orphaned(parent: int, *, watch_stdin: bool) -> None:
     """Until stdin ends (its other end is the parent's) or the process has another parent."""
     ended = asyncio.Event()
     loop = asyncio.get_running_loop()
 
     def read() -> None:
-        while sys.stdin.buffer.read(4096):
+        while os.read(0, 4096):
             pass
         loop.call_soon_threadsafe(ended.set)
 
     if watch_stdin:
         threading.Thread(target=read, daemon=True).start()
-    parent = os.getppid()
     while os.getppid() == parent and not ended.is_set():
         try:
             async with asyncio.timeout(PARENT_CHECK):

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from faultd.standin import StandIn
 
 USER, PASSWORD = "mailer", "canary-smtp-password"
+BAD_SEQUENCE = "503 5.5.1 bad sequence of commands"
 THROTTLED = "450 4.7.0 too much mail from you: our rate limit"
 SAYS = {  # where a fault is a reply
     "throttle": THROTTLED,
@@ -40,6 +41,7 @@ class Session:
         self._standin = standin
         self._connection = connection
         self._private = private
+        self._begun = False
         self._recipient = ""
         self._commands: dict[str, Callable[[str], Awaitable[object]]] = {
             "EHLO": self._ehlo,
@@ -48,7 +50,7 @@ class Session:
             "MAIL": self._mail,
             "RCPT": self._rcpt,
             "DATA": self._data,
-            "RSET": lambda _: self._say("rset", "250 2.0.0 ok"),
+            "RSET": self._rset,
             "NOOP": lambda _: self._say("noop", "250 2.0.0 ok"),
             "QUIT": self._quit,
         }
@@ -100,22 +102,33 @@ class Session:
 
     async def _mail(self, line: str) -> None:
         self._standin.counts.requests += 1
-        await self._say("mail", "250 2.1.0 ok")
+        self._recipient = ""
+        self._begun = await self._say("mail", "250 2.1.0 ok")
 
     async def _rcpt(self, line: str) -> None:
-        if await self._say("rcpt", "250 2.1.5 ok"):
+        if not self._begun:
+            await self._reply(BAD_SEQUENCE)
+        elif await self._say("rcpt", "250 2.1.5 ok"):
             self._recipient = line.partition("<")[2].partition(">")[0]
 
     async def _data(self, line: str) -> None:
+        if not self._recipient:
+            await self._reply(BAD_SEQUENCE)
+            return
         if not await self._say("data", "354 go ahead"):
             return
         raw = await self._connection.reader.readuntil(b"\r\n.\r\n")
         letter = _letter(self._recipient, raw[:-3])
+        self._begun, self._recipient = False, ""
         fault = self._standin.take("dot")
         if fault is None or fault.accept:
             self._standin.accept("", letter, fault)
         reply = "250 2.0.0 queued"
         await (self._strike(fault, reply) if fault else self._reply(reply))
+
+    async def _rset(self, line: str) -> None:
+        self._begun, self._recipient = False, ""
+        await self._say("rset", "250 2.0.0 ok")
 
     async def _quit(self, line: str) -> None:
         await self._say("quit", "221 2.0.0 bye")

@@ -45,18 +45,24 @@ class Web:
             if letter is not None and (fault is None or fault.accept):
                 standin.accept(id_, letter, fault)
             answer = NOT_FOUND if letter is None else self.vendor.accepted(id_)
-            if fault is None:
-                await connection.send(render(answer))
-                continue
-            await asyncio.sleep(fault.delay)
-            said = self._other_answer(fault, id_, standin)
-            if said is not None:
-                await connection.send(render(said))
-            else:
-                await BREAKS[fault.name](connection, answer, fault)
+            await self._answer(connection, answer, fault, self._other_answer(fault, id_, standin))
+            if request.headers.get("connection", "").lower() == "close":
+                connection.finish()
 
-    def _other_answer(self, fault: Fault, id_: str, standin: StandIn) -> Answer | None:
+    async def _answer(
+        self, connection: Connection, answer: Answer, fault: Fault | None, other: Answer | None
+    ) -> None:
+        if fault is not None:
+            await asyncio.sleep(fault.delay)
+        if fault is None or other is not None:
+            await connection.send(render(other or answer))
+        else:
+            await BREAKS[fault.name](connection, answer, fault)
+
+    def _other_answer(self, fault: Fault | None, id_: str, standin: StandIn) -> Answer | None:
         """The whole answer that a fault says instead; None where the answer itself breaks."""
+        if fault is None:
+            return None
         vendor, options = self.vendor, fault.options
         match fault.name:
             case "throttle":
@@ -94,7 +100,8 @@ def render(answer: Answer) -> bytes:
 
 
 def head_of(answer: Answer, more: dict[str, str]) -> bytes:
-    phrase = HTTPStatus(answer.status).phrase
+    known = {status.value: status.phrase for status in HTTPStatus}
+    phrase = known.get(answer.status, "Unheard Of")
     headers = {"Date": formatdate(usegmt=True), **answer.headers, **more}
     lines = [f"HTTP/1.1 {answer.status} {phrase}", *(f"{k}: {v}" for k, v in headers.items())]
     return "\r\n".join([*lines, "", ""]).encode("latin-1")

@@ -17,6 +17,7 @@ def faultd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Faultd]:
     """The daemon, with one healthy provider of each kind to begin with."""
     with Faultd(tmp_path_factory.mktemp("faultd")) as daemon:
         yield daemon
+    assert daemon.errors.read_text() == "", "the daemon itself failed somewhere"
 
 
 @pytest.fixture(autouse=True)

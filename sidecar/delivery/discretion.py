@@ -1,0 +1,61 @@
+"""What a provider says of a message, without the message: no recipient, no code, no secret.
+
+Plugins are asked for words of their own, and a careless one passes a vendor's text on; some
+gateways make their message ids out of the number. What is said here ends in rows, lines and
+answers, so it is looked at once, where it comes in.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+
+from sidecar.delivery.model import Message
+
+WITHHELD = "withheld"
+"""Stands in the place of words that repeat the recipient or the code."""
+SHORTEST_CODE, LONG_CODE, SHORTEST_RECIPIENT = 4, 6, 6
+_MAYBE_CODES = re.compile(rf"[0-9]{{{SHORTEST_CODE},}}|[A-Z0-9-]{{{LONG_CODE},}}")
+_DIGIT = re.compile(r"[0-9]")
+_BETWEEN_DIGITS = re.compile(r"(?<=[0-9])[ ().\-/]{1,2}(?=[0-9])")
+_NATIONAL = 9
+"""Digits at a number's end that are its owner's, whatever the country's code in front of them."""
+
+Strike = Callable[[str], str]
+
+
+def repeats(words: str, message: Message) -> bool:
+    """Whether `words` hold the recipient of `message`, or a code of its text."""
+    return holds_recipient(words, message.to) or _holds_code(words, message.text)
+
+
+def holds_recipient(words: str, to: str) -> bool:
+    """Whether `words` hold the address or the number `to`, its digits grouped in any usual way."""
+    if "@" in to:
+        plain = words.casefold().replace("%40", "@")
+        return to.casefold() in plain
+    digits = to.removeprefix("+")[-_NATIONAL:]
+    if len(digits) < SHORTEST_RECIPIENT:
+        return False
+    return digits in words or digits in _BETWEEN_DIGITS.sub("", words)
+
+
+def _holds_code(words: str, text: str) -> bool:
+    return any(
+        _stands_in(words, code)
+        for code in _MAYBE_CODES.findall(text)
+        if code in words and _DIGIT.search(code)
+    )
+
+
+def _stands_in(words: str, code: str) -> bool:
+    # The digits of a longer number are another number; few digits stand in many a random id.
+    around = "0-9" if len(code) >= LONG_CODE else "0-9A-Za-z"
+    return re.search(f"(?<![{around}]){re.escape(code)}(?![{around}])", words) is not None
+
+
+def discreet(words: str | None, message: Message, strike: Strike) -> str | None:
+    """`words` with every secret struck out by `strike`; `WITHHELD` where they repeat `message`."""
+    if words is None:
+        return None
+    return WITHHELD if repeats(words, message) else strike(words)
