@@ -24,6 +24,7 @@ from sidecar.delivery.link import Limits
 from sidecar.delivery.model import Attempt, Delivery, Message, Outcome, Status
 from sidecar.delivery.policy import status_of
 from sidecar.delivery.segments import count_segments
+from sidecar.delivery.shares import fits
 from sidecar.journal import Backlog, Journal, complain
 from sidecar.privacy import Fingerprint, mask
 from sidecar.store import Claim, Claimed, DeliveryLog, Existing, LogUnavailable
@@ -93,9 +94,10 @@ class Dispatcher:
         """How many sends have begun and not ended."""
         return len(self._under_way)
 
-    def under_way_by_channel(self) -> Counter[str]:
-        """The same for each channel."""
-        return Counter(running.channel for running in self._under_way.values())
+    def by_channel(self) -> Mapping[str, int]:
+        """The same for each channel, those without any included."""
+        counts = Counter(running.channel for running in self._under_way.values())
+        return {**dict.fromkeys(self.routes.chains, 0), **counts}
 
     @property
     def unwritten(self) -> int:
@@ -227,7 +229,8 @@ class Dispatcher:
         if self._left(self._deadline(wish, routes)) <= 0:  # it waited in the socket, in a stall
             raise TooLate
         room = routes.limits.in_flight + routes.limits.queue
-        if self.under_way >= room or len(self._backlog) >= UNWRITTEN_LIMIT:
+        full = self.under_way >= room // 2 and not fits(room, self.by_channel(), chain.channel)
+        if full or len(self._backlog) >= UNWRITTEN_LIMIT:
             raise Overloaded("too many sends are under way; nothing was sent")
         return chain
 

@@ -30,17 +30,17 @@ from sidecar.settings import ProviderConfig
 
 
 class ManualClock:
-    """A clock that moves only when told to. Starts at `start` seconds, on both of its faces."""
+    """A clock moved by hand, from `start` seconds on; `stepped` sets its wall face ahead."""
 
     def __init__(self, start: float = 1_000.0) -> None:
-        self._now = start
+        self._now, self.stepped = start, 0.0
         self._alarms: list[tuple[float, asyncio.Event]] = []
 
     def monotonic(self) -> float:
         return self._now
 
     def time(self) -> float:
-        return self._now
+        return self._now + self.stepped
 
     def advance(self, seconds: float) -> None:
         """Move on; every wait whose time has come ends."""
