@@ -24,7 +24,7 @@ from sidecar.delivery.link import Limits
 from sidecar.delivery.model import Attempt, Delivery, Message, Outcome, Status
 from sidecar.delivery.policy import status_of
 from sidecar.delivery.segments import count_segments
-from sidecar.delivery.shares import fits
+from sidecar.delivery.shares import may_wait
 from sidecar.journal import Backlog, Journal, complain
 from sidecar.privacy import Fingerprint, mask
 from sidecar.store import Claim, Claimed, DeliveryLog, Existing, LogUnavailable
@@ -229,7 +229,7 @@ class Dispatcher:
         if self._left(self._deadline(wish, routes)) <= 0:  # it waited in the socket, in a stall
             raise TooLate
         room = routes.limits.in_flight + routes.limits.queue
-        full = self.under_way >= room // 2 and not fits(room, self.by_channel(), chain.channel)
+        full = self.under_way >= room and not may_wait(room, self.by_channel(), chain.channel)
         if full or len(self._backlog) >= UNWRITTEN_LIMIT:
             raise Overloaded("too many sends are under way; nothing was sent")
         return chain

@@ -13,7 +13,7 @@ from sidecar.delivery.clock import Clock
 from sidecar.delivery.model import Attempt, Outcome, SkipReason
 from sidecar.delivery.policy import throttle_seconds
 from sidecar.delivery.provider import Provider
-from sidecar.delivery.shares import fits
+from sidecar.delivery.shares import fits, may_wait
 
 LEASE_MARGIN = 1.0
 """Seconds a half-open trial may outlive its attempt's timeout before another may start."""
@@ -170,7 +170,8 @@ class Room:
     """The places for attempts in flight, per link and in all, with one short queue before them.
 
     A send waits here for its own provider only, so a slow provider fills its own places; of those
-    in all, and of the queue, every channel keeps a part (`shares.fits`).
+    in all every channel keeps a part (`shares.fits`), and in the queue each finds room for its part
+    (`shares.may_wait`).
     """
 
     def __init__(self, limits: Limits, clock: Clock, channels: Iterable[str] = ()) -> None:
@@ -193,7 +194,7 @@ class Room:
         if self.has_room(link, channel):  # never while another waits for it: those are served first
             self._take(link, channel)
             return True
-        if patience <= 0 or not fits(self.limits.queue, {channel: 0, **self._queued}, channel):
+        if patience <= 0 or not may_wait(self.limits.queue, {channel: 0, **self._queued}, channel):
             return False
         place: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         entry = (link, channel, place)

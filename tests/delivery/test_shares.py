@@ -10,7 +10,7 @@ from sidecar.delivery.chain import Chain
 from sidecar.delivery.link import Limits, Room
 from sidecar.delivery.model import Message
 from sidecar.delivery.policy import ChainPolicy
-from sidecar.delivery.shares import fits
+from sidecar.delivery.shares import fits, may_wait
 
 NAMES = ["email", "sms", "voice"]
 
@@ -65,23 +65,41 @@ async def test_a_channel_whose_providers_are_all_slow_leaves_the_other_its_place
     assert room.has_room(slow[0], "sms")
 
 
-async def test_the_queue_is_shared_in_the_same_way(box, until):
+@pytest.mark.parametrize(
+    ("waiting", "channel", "may"),
+    [
+        ({"sms": 255}, "sms", True),
+        ({"sms": 256}, "sms", False),
+        ({"sms": 255, "email": 0}, "sms", True),  # all of it, where nobody else is there
+        ({"sms": 256, "email": 0}, "sms", False),
+        ({"sms": 256, "email": 0}, "email", True),  # its part comes on top
+        ({"sms": 256, "email": 63}, "email", True),
+        ({"sms": 256, "email": 64}, "email", False),
+        ({"sms": 192, "email": 64}, "sms", False),
+        ({}, "sms", True),
+    ],
+)
+def test_all_of_the_queue_may_be_one_channels_and_the_others_find_their_part(waiting, channel, may):
+    assert may_wait(256, waiting, channel) is may
+
+
+async def test_a_full_queue_keeps_no_other_channel_out(box, until):
     limits = Limits(in_flight=4, in_flight_per_provider=1, queue=4)
     room = Room(limits, box.clock, ["sms", "email"])
     a, b = box.link("a"), box.link("b")
     assert await room.enter(a, 0.0, "sms")
     assert await room.enter(b, 0.0, "email")
-    waiting = [asyncio.create_task(room.enter(a, 5.0, "sms")) for _ in range(4)]
-    await until(lambda: room.waiting == 3)
+    waiting = [asyncio.create_task(room.enter(a, 5.0, "sms")) for _ in range(5)]
+    await until(lambda: room.waiting == 4)
     await until(lambda: any(task.done() for task in waiting))
     assert [task.result() for task in waiting if task.done()] == [False]
     late = asyncio.create_task(room.enter(b, 5.0, "email"))
-    await until(lambda: room.waiting == 4)
+    await until(lambda: room.waiting == 5)
     room.leave(b, "email")
     assert await late
-    for _ in range(4):
+    for _ in range(5):
         room.leave(a, "sms")
-    assert sum(await asyncio.gather(*waiting)) == 3
+    assert sum(await asyncio.gather(*waiting)) == 4
     assert (room.waiting, a.in_flight) == (0, 0)
 
 

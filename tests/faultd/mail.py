@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 USER, PASSWORD = "mailer", "canary-smtp-password"
 BAD_SEQUENCE = "503 5.5.1 bad sequence of commands"
 THROTTLED = "450 4.7.0 too much mail from you: our rate limit"
+LINES = 160
+"""Lines that an endless reply has in one write."""
 SAYS = {  # where a fault is a reply
     "throttle": THROTTLED,
     "auth": "535 5.7.8 authentication credentials invalid",
@@ -171,8 +173,8 @@ class Session:
             case "truncate":
                 await connection.send(reply[:2].encode())
             case "endless":
-                filler = f"{reply[:3]}-".encode() + b"x" * 400 + b"\r\n"
-                await connection.flood(filler, options["limit"], options["seconds"])
+                line = f"{reply[:3]}-".encode() + b"x" * 400 + b"\r\n"
+                await connection.flood(line * LINES, options["limit"], options["seconds"])
             case said if said in SAYS:
                 return await self._reply(SAYS[said])
             case "silence":

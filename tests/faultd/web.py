@@ -19,6 +19,7 @@ from faultd.vendors import HTML, Answer, Request, Vendor
 if TYPE_CHECKING:
     from faultd.standin import StandIn
 
+SOME_BODY = b'{"status": "queued", "note": "some body to break"}'
 FILLER = b"x" * 65_536
 DATE_AHEAD = 30
 """Seconds from now to the date in `Retry-After: date`."""
@@ -102,7 +103,8 @@ def render(answer: Answer) -> bytes:
 def head_of(answer: Answer, more: dict[str, str]) -> bytes:
     known = {status.value: status.phrase for status in HTTPStatus}
     phrase = known.get(answer.status, "Unheard Of")
-    headers = {"Date": formatdate(usegmt=True), **answer.headers, **more}
+    # By `Server` the watch for leaks knows a stand-in, whose ledger has recipients by design.
+    headers = {"Date": formatdate(usegmt=True), "Server": "faultd", **answer.headers, **more}
     lines = [f"HTTP/1.1 {answer.status} {phrase}", *(f"{k}: {v}" for k, v in headers.items())]
     return "\r\n".join([*lines, "", ""]).encode("latin-1")
 
@@ -125,7 +127,7 @@ async def _slow(connection: Connection, answer: Answer, fault: Fault) -> None:
 
 
 async def _drip(connection: Connection, answer: Answer, fault: Fault) -> None:
-    padded = replace(answer, body=answer.body or b"{}")
+    padded = replace(answer, body=answer.body or SOME_BODY)
     whole = render(padded)
     if fault.options["part"] == "body":
         head, whole = whole[: -len(padded.body)], padded.body
@@ -134,7 +136,7 @@ async def _drip(connection: Connection, answer: Answer, fault: Fault) -> None:
 
 
 async def _truncate(connection: Connection, answer: Answer, fault: Fault) -> None:
-    padded = replace(answer, body=answer.body or b'{"accepted": true}')
+    padded = replace(answer, body=answer.body or SOME_BODY)
     await connection.send(render(padded)[: -len(padded.body) // 2])
     connection.finish()
 

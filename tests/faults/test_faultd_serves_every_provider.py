@@ -14,7 +14,7 @@ KINDS = list(CHANNELS)
 
 
 @pytest.fixture(scope="module")
-def sidecars(faultd, serve):
+def sidecars(faultd, begin):
     """One for each channel, with all its kinds in the chain; no circuit ever opens."""
     for kind in KINDS:
         faultd.add(f"{kind}_tls", kind)
@@ -24,7 +24,7 @@ def sidecars(faultd, serve):
         sections = [faultd.section(kind) for kind in kinds]
         sections += [faultd.section(f"{kind}_tls", tls=True) for kind in kinds]
         texts[channel] = config(channel, *sections, more="breaker: {enabled: false}")
-    return {channel: serve(text) for channel, text in texts.items()}
+    return {channel: begin(text) for channel, text in texts.items()}
 
 
 @pytest.mark.parametrize("tls", ["", "_tls"])

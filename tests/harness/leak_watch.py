@@ -10,7 +10,8 @@ Exempt, because they hold canaries by design, are these and nothing else:
 - the byte code that Python makes of such an input;
 - the block that the provider `console` prints on stderr (`CONSOLE_BLOCK`);
 - the body of an answer to `GET /inbox` and `GET /v1/inbox`, which show messages;
-- what a stand-in answers: it listens in this process, or says that it is Werkzeug, as moto does.
+- what a stand-in answers: it listens in this process, or says in `Server` that it is Werkzeug, as
+  moto does, or the fault daemon; and the ledger that the fault daemon keeps in a file.
 """
 
 from __future__ import annotations
@@ -38,9 +39,10 @@ CONSOLE_BLOCK = re.compile(
 )
 """What `sidecar_console` prints for one message: a head, and each line of the text behind a bar."""
 _INBOX = re.compile(rb"GET (?:/v1)?/inbox HTTP/1\.1\r\n")
-_STAND_IN = re.compile(rb"^Server: Werkzeug/", re.MULTILINE | re.IGNORECASE)
+_STAND_IN = re.compile(rb"^Server: (?:Werkzeug/|faultd)", re.MULTILINE | re.IGNORECASE)
 _LENGTH = re.compile(rb"^Content-Length: (\d+)\r$", re.MULTILINE | re.IGNORECASE)
 _NEVER_AN_INPUT = re.compile(r"\.(db|key)(-wal|-shm|-journal)?$")
+_LEDGER = "/ledger.jsonl"
 _BYTE_CODE = re.compile(r"^(.+/)__pycache__/([^/.]+)\.[^/]+\.pyc$")
 _NAME = r"[A-Za-z0-9_./-]{1,100}"
 _WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
@@ -357,6 +359,8 @@ class Watch:
     def _is_input(self, path: str) -> bool:
         if path in self._outputs or _NEVER_AN_INPUT.search(path):
             return False
+        if path.endswith(_LEDGER):
+            return True
         compiled = _BYTE_CODE.fullmatch(path)
         return path in self._inputs or bool(
             compiled and f"{compiled[1]}{compiled[2]}.py" in self._inputs

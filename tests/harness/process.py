@@ -65,7 +65,8 @@ class Sidecar:
             return next((line for line in self.lines if line.get("event") == "ready"), None)
 
         where = wait_for(announced, "the ready line")["listen"][0]
-        self.port = int(where.rpartition(":")[2])
+        if not where.startswith("unix:"):
+            self.port = int(where.rpartition(":")[2])
         return self
 
     def call(

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
-from sidecar import Unavailable
+from sidecar import LocalFault, Unavailable
 from sidecar_aws.access import Access
 from sidecar_aws.settings import AwsConfig
 from sidecar_aws.threads import in_own_thread
@@ -53,7 +53,8 @@ class Credentials:
         """Valid access, at once where it is at hand, else within `timeout` seconds.
 
         Raises `Misconfigured` where there are no credentials, `Unavailable` where their source
-        does not answer in time.
+        does not answer in time, and `LocalFault` where that source is the settings: then it is
+        this machine that was slow to load botocore.
         """
         if self._access is not None and not self._is_due(MARGIN):
             return self._access
@@ -90,6 +91,8 @@ class Credentials:
     async def _wait(self, fetch: asyncio.Task[Access], timeout: float) -> Access:
         await asyncio.wait({fetch}, timeout=timeout)
         if not fetch.done() or fetch.cancelled():
+            if self._config.access_key_id is not None:  # nobody is asked for these
+                raise LocalFault("botocore was not loaded in time")
             raise Unavailable("the AWS credentials were not there in time")
         return fetch.result()
 

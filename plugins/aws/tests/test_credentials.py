@@ -3,11 +3,12 @@
 import asyncio
 import json
 import os
+import threading
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from sidecar import Message, Misconfigured, Receipt, Unavailable
+from sidecar import LocalFault, Message, Misconfigured, Receipt, Unavailable
 from sidecar.testing import Answer, stub_server
 from sidecar_aws.credentials import Credentials
 from sidecar_aws.sns import Sns, SnsConfig
@@ -129,6 +130,18 @@ async def test_a_source_that_hangs_holds_a_send_no_longer_than_its_time(write_pr
         await asyncio.to_thread(fifo.write_text, json.dumps(keys))
         await provider.send(TEXT, timeout=20.0)
         assert key_of(stub.requests[0]) == "AKIALATE"
+
+
+async def test_a_machine_too_slow_to_load_botocore_is_no_fault_of_aws(monkeypatch):
+    gate = threading.Event()
+    monkeypatch.setattr("sidecar_aws.credentials._log_in", lambda *_: gate.wait(20))
+    chosen = config(access_key_id="KEY", secret_access_key="secret")
+    try:
+        async with Sns("sns", chosen) as provider:
+            with pytest.raises(LocalFault):
+                await provider.send(TEXT, timeout=0.05)
+    finally:
+        gate.set()
 
 
 async def test_no_credentials_anywhere_is_misconfigured_and_nothing_leaves():
