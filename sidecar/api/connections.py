@@ -14,7 +14,7 @@ from aiohttp.web_protocol import RequestHandler
 from sidecar.api.problems import problem_document, problem_response
 
 _PIECE = 16 * 1024
-"""Bytes the parser gets at once: the Python one copies the rest of them for every chunk it finds."""
+"""Bytes the parser gets at once: the Python one copies the rest for every chunk it finds."""
 _MALFORMED = (400, "malformed", "this is not a valid HTTP/1.1 request, or its head is too large")
 _SLOW_HEAD = (408, "slow_head", "the head of the request did not arrive in time")
 
