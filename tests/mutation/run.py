@@ -212,7 +212,7 @@ def main() -> int:
     ]
     if chosen.list:
         for target, mutant in found:
-            click.echo(target.module, row(mutant))
+            click.echo(f"{target.module} {row(mutant)}")
         return 0
     return report(targets, found, run(targets, found, chosen.workers))
 
@@ -235,6 +235,9 @@ def run(targets: list[Target], found: list[tuple[Target, Mutant]], workers: int)
         ended[number] = status
         if status in (5, NOT_IMPORTED):
             sys.exit(f"{found[number][0].module}: no test imports it")
+        if status == 0:
+            target, mutant = found[number]
+            click.echo(f"survived: {target.module} {row(mutant)}")
         if len(ended) % 50 == 0:
             click.echo(f"{len(ended)} of {len(found)}")
     return ended
