@@ -6,6 +6,7 @@ import sys
 import time
 
 STARTED = time.monotonic()
+EX_SOFTWARE = 70
 
 
 def main() -> None:
@@ -15,9 +16,25 @@ def main() -> None:
         from sidecar.probe import main as probe  # noqa: PLC0415  # the short way
 
         sys.exit(probe(arguments[1:]))
-    from sidecar.cli import cli  # noqa: PLC0415  # click and what follows cost 100 ms
+    from sidecar.cli import EX_CONFIG, cli  # noqa: PLC0415  # click and what follows cost 100 ms
+    from sidecar.delivery.errors import ConfigError  # noqa: PLC0415  # loaded by now
 
-    cli(prog_name="otp-sidecar", obj=STARTED)
+    try:
+        cli(prog_name="otp-sidecar", obj=STARTED)
+    except ConfigError as error:
+        sys.stderr.write(f"{error}\n")
+        sys.exit(EX_CONFIG)
+    except Exception as error:  # noqa: BLE001  # a traceback ends with the error's text
+        sys.stderr.write(f"otp-sidecar failed, and should not have: {_where(error)}\n")
+        sys.exit(EX_SOFTWARE)
+
+
+def _where(error: BaseException) -> str:
+    """The class of an error and its places, innermost first; its text may hold a secret."""
+    from traceback import extract_tb  # noqa: PLC0415  # for this alone
+
+    places = [f"{frame.filename}:{frame.lineno}" for frame in extract_tb(error.__traceback__)]
+    return f"{type(error).__name__} at {' from '.join(places[:-4:-1])}"
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """The commands. Data goes to stdout, messages to stderr.
 
-Exit codes: 0 fine, 1 a negative answer, 2 usage, 69 unavailable, 78 bad configuration.
+Exit codes: 0 fine, 1 a negative answer, 2 usage, 69 unavailable, 70 our fault, 78 configuration.
 """
 
 from __future__ import annotations
@@ -92,7 +92,7 @@ def run(started: float | None, config: Path) -> None:
     except (ConfigError, app.StartError) as error:
         code = EX_CONFIG if isinstance(error, ConfigError) else EX_UNAVAILABLE
         runner.LastResort().within(1.0, code)  # a plugin may have begun a thread
-        _fail(str(error), code)
+        _fail(logs.redactor.clean(str(error)), code)  # a plugin's own words
 
 
 @cli.command()

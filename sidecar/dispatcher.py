@@ -9,7 +9,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
-from sidecar import crash
 from sidecar.declined import (
     Draining,
     InFlight,
@@ -25,6 +24,7 @@ from sidecar.delivery.link import Limits
 from sidecar.delivery.model import Attempt, Delivery, Message, Outcome, Status
 from sidecar.delivery.policy import status_of
 from sidecar.delivery.segments import count_segments
+from sidecar.delivery.shares import may_wait
 from sidecar.journal import Backlog, Journal, complain
 from sidecar.privacy import Fingerprint, mask
 from sidecar.store import Claim, Claimed, DeliveryLog, Existing, LogUnavailable
@@ -94,9 +94,10 @@ class Dispatcher:
         """How many sends have begun and not ended."""
         return len(self._under_way)
 
-    def under_way_by_channel(self) -> Counter[str]:
-        """The same for each channel."""
-        return Counter(running.channel for running in self._under_way.values())
+    def by_channel(self) -> Mapping[str, int]:
+        """The same for each channel, those without any included."""
+        counts = Counter(running.channel for running in self._under_way.values())
+        return {**dict.fromkeys(self.routes.chains, 0), **counts}
 
     @property
     def unwritten(self) -> int:
@@ -153,7 +154,6 @@ class Dispatcher:
         if isinstance(claimed, Existing):
             return self._known(claimed)
         if claimed is not None:
-            crash.at("claim")
             claim = replace(claim, id=claimed.id)
             self._backlog.forget(claimed.id)
         message = replace(wish.message, id=claim.id)
@@ -229,7 +229,8 @@ class Dispatcher:
         if self._left(self._deadline(wish, routes)) <= 0:  # it waited in the socket, in a stall
             raise TooLate
         room = routes.limits.in_flight + routes.limits.queue
-        if self.under_way >= room or len(self._backlog) >= UNWRITTEN_LIMIT:
+        full = self.under_way >= room and not may_wait(room, self.by_channel(), chain.channel)
+        if full or len(self._backlog) >= UNWRITTEN_LIMIT:
             raise Overloaded("too many sends are under way; nothing was sent")
         return chain
 

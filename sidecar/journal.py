@@ -39,6 +39,8 @@ class Journal:
         degrade: bool,
         ahead: Sequence[Attempt] = (),
     ) -> None:
+        if claimed is not None:
+            crash.at("claim")
         self.complete = claimed is not None
         self._log = log
         self._claimed = claimed

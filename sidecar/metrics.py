@@ -157,9 +157,8 @@ class _State(Collector):
 
     def _inflight(self) -> Metric:
         family = GaugeMetricFamily("otp_inflight", "Sends under way.", labels=["channel"])
-        counts = self._dispatcher.under_way_by_channel()
-        for channel in self._dispatcher.routes.chains:
-            family.add_metric([channel], counts[channel])
+        for channel, count in self._dispatcher.by_channel().items():
+            family.add_metric([channel], count)
         return family
 
 

@@ -57,7 +57,8 @@ class Registry:
             plugin = entry.load()
             if not self._manager.is_registered(plugin):  # one module may serve several kinds
                 self._manager.register(plugin)
-            found = _of_kind(plugin.register_providers(), kind)
+            register = getattr(plugin, "register_providers", None)
+            found = _of_kind(register(), kind) if register else None
             breach = breach_of(found) if found is not None else None
         except KeyboardInterrupt:
             raise
@@ -68,7 +69,8 @@ class Registry:
             ) from error
         if found is None:
             raise ConfigError(
-                f"the plugin {_distribution(entry)} brings no provider of kind `{kind}`"
+                f"the plugin {_distribution(entry)} brings no provider of kind `{kind}`: its "
+                "`register_providers` must return the class"
             )
         if breach is not None:
             raise ConfigError(

@@ -66,7 +66,7 @@ class World:
         for channel, chain in self.chains.items():
             if channel in before.chains:
                 chain.take_over(before.chains[channel])
-        self.room.resize(self.limits)
+        self.room.resize(self.limits, self.chains)
         for link in self.links.values():
             # Whoever reloads may have mended the account: it is tried at once, not in a minute.
             if link.breaker.reason == Verdict.MISCONFIGURED:
@@ -90,7 +90,7 @@ def build_world(config: Config, clock: Clock, before: World | None = None) -> Wo
         queue=config.limits.queue,
         queue_wait=config.limits.queue_wait,
     )
-    room = Room(limits, clock) if before is None else before.room
+    room = Room(limits, clock, config.chains) if before is None else before.room
     links = {name: _link(one, config, before, clock) for name, one in config.providers.items()}
     chains = {
         channel: Chain(

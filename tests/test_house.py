@@ -21,6 +21,7 @@ FLOORS = {  # of the pure core: a module imports from lower floors only
     "model": 0,
     "clock": 0,
     "segments": 0,
+    "shares": 0,
     "discretion": 1,
     "errors": 1,
     "policy": 1,

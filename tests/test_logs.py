@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import gc
 import io
 import json
 import logging
+import warnings
 
 import pytest
 import structlog
@@ -55,6 +57,45 @@ def test_secrets_in_lists_and_mappings_are_struck_out_too(lines):
     assert lines()[0]["nested"] == [{"a": ["***"]}]
 
 
+def test_the_shortest_secret_that_is_struck_out_has_six_characters():
+    redactor = logs.Redactor()
+    redactor.add(["sixsix", "five5"])
+    assert redactor.clean("sixsix five5") == "*** five5"
+
+
+def test_a_secret_that_was_rotated_out_stays_struck_out():
+    redactor = logs.Redactor()
+    redactor.add(["canary-old"])
+    redactor.add(["canary-old", "canary-new"])
+    redactor.add(["canary-new"])
+    assert redactor.clean("canary-old canary-new") == "*** ***"
+
+
+def test_a_secret_is_a_text_and_no_pattern():
+    redactor = logs.Redactor()
+    redactor.add(["a.c+e(f"])
+    assert redactor.clean("a.c+e(f abcce(f") == "*** abcce(f"
+
+
+def test_of_a_secret_within_a_secret_nothing_is_left():
+    redactor = logs.Redactor()
+    redactor.add(["canary-secret", "a-canary-secret", "canary-secret-longer"])
+    told = redactor.clean("a-canary-secret canary-secret-longer canary-secret")
+    assert told == "*** *** ***"
+
+
+def test_a_field_is_cut_where_it_is_longer_than_the_limit():
+    redactor = logs.Redactor()
+    assert redactor.clean("y" * 1000) == "y" * 1000
+    assert redactor.clean("y" * 1001) == "y" * 1000 + "..."
+
+
+def test_a_secret_is_struck_out_before_the_cut():
+    redactor = logs.Redactor()
+    redactor.add(["canary-secret"])
+    assert "canary" not in redactor.clean("y" * 994 + "canary-secret")
+
+
 def test_a_line_that_was_put_together_before_tells_its_place_alone(lines):
     logging.getLogger("somelib").error(f"sent {482913} to +14155550199")  # noqa: G004
     (line,) = lines()
@@ -94,3 +135,53 @@ def test_talkative_libraries_are_quiet_below_warning(lines):
 def test_time_level_and_event_come_first(lines):
     structlog.get_logger().info("hello", a=1)
     assert list(lines()[0]) == ["ts", "level", "event", "a"]
+
+
+@pytest.mark.parametrize(
+    "spelt",
+    [
+        base64.b64encode(b"AC000:canary/secret+1").decode(),
+        base64.b64encode(b"AC00:canary/secret+1").decode(),
+        base64.urlsafe_b64encode(b"AC0:canary/secret+1").decode(),
+        "https://h/?key=canary%2Fsecret%2B1",
+        b"canary/secret+1".hex(),
+    ],
+)
+def test_a_secret_is_struck_out_in_other_spellings_too(lines, spelt):
+    logs.redactor.add(["canary/secret+1"])
+    structlog.get_logger().info("x", said=f"Authorization: Basic {spelt}")
+    (line,) = lines()
+    assert "***" in line["said"]
+    assert len(line["said"]) < len(f"Authorization: Basic {spelt}") - 12
+
+
+def test_a_template_that_was_put_together_before_loses_its_numbers_and_addresses(lines):
+    logging.getLogger("somelib").error("%s: sent 482913 to +14155550199 for a@b.example", "x")
+    assert lines()[0]["message"] == "%s: sent *** to *** for ***"
+
+
+@pytest.mark.parametrize(("level", "told"), [(31, "warning"), (35, "warning"), (99, "error")])
+def test_a_library_with_levels_of_its_own_is_heard(lines, level, told):
+    logging.getLogger("somelib").log(level, "sent %s", "482913")
+    (line,) = lines()
+    assert (line["level"], line["message"]) == (told, "sent %s")
+
+
+async def test_the_arguments_of_a_callback_that_fails_are_not_told(lines):
+    loop = asyncio.get_running_loop()
+    loop.set_exception_handler(logs.loop_trouble)
+    loop.call_soon(int, "+14155552671 482913")
+    await asyncio.sleep(0)
+    (line,) = lines()
+    assert (line["message"], line["error"]) == ("Exception", "ValueError")
+
+
+def test_the_text_of_a_warning_is_not_told(lines):
+    with warnings.catch_warnings():
+        warnings.simplefilter("always")
+        logging.captureWarnings(capture=False)
+        logging.captureWarnings(capture=True)  # over pytest's own recorder
+        warnings.warn("sent 482913 to +14155550199", stacklevel=1)
+    (line,) = lines()
+    assert line["logger"] == "py.warnings"
+    assert "482913" not in json.dumps(line)

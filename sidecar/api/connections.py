@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from functools import cache
 from http import HTTPStatus
 from typing import Any, Protocol, cast
 
@@ -12,6 +13,8 @@ from aiohttp.web_protocol import RequestHandler
 
 from sidecar.api.problems import problem_document, problem_response
 
+_PIECE = 16 * 1024
+"""Bytes the parser gets at once: the Python one copies the rest for every chunk it finds."""
 _MALFORMED = (400, "malformed", "this is not a valid HTTP/1.1 request, or its head is too large")
 _SLOW_HEAD = (408, "slow_head", "the head of the request did not arrive in time")
 
@@ -53,6 +56,11 @@ class Connection(RequestHandler):
         self.stranger = stranger
 
     @property
+    def waiting(self) -> bool:
+        """Whether a head is waited for: none is complete and about to be served."""
+        return self._waiter is not None and not self._waiter.done()
+
+    @property
     def quiet(self) -> bool:
         """Whether nothing is asked of us and nothing of ours is unread."""
         return not self._messages and not self._paused and not self._request_in_progress
@@ -74,16 +82,22 @@ class Connection(RequestHandler):
         self.desk.stuck(self, ended=True)
 
     def data_received(self, data: bytes) -> None:
+        while len(data) > _PIECE:
+            self._take(data[:_PIECE])
+            data = data[_PIECE:]
+        self._take(data)
+
+    def _take(self, data: bytes) -> None:
         try:
             super().data_received(data)
         except Exception as error:  # noqa: BLE001  # the Python parser's int() of 5000 digits
-            structlog.get_logger().warning("parser_failed", error=type(error).__name__)
+            _tell_once(type(error).__name__)
             self.refuse(*_MALFORMED)
             return
-        waiter = self._waiter
-        # Nothing is queued and nothing under way, so this was a part of a head. (Empty lines
-        # between requests are none, RFC 9112 section 2.2.)
-        if waiter is not None and not waiter.done() and data and not data.isspace():
+        # Still waiting, so this was a part of a head. (Empty lines between requests are none, RFC
+        # 9112 section 2.2.) A part that came in one packet with the request before it is not seen:
+        # such a connection counts as idle.
+        if self.waiting and data and not data.isspace():
             self.spoken = True
             self.desk.begun_a_head(self)
 
@@ -107,7 +121,11 @@ class Connection(RequestHandler):
             self.force_close()
 
     async def read(self, request: web.Request) -> bytes:
-        """The body. Raises TimeoutError where it takes too long, and then waits no more for it."""
+        """The body.
+
+        Raises TimeoutError where it takes too long, and then waits no more for it, and
+        ConnectionError where the caller has gone.
+        """
         if request.content.is_eof():  # as nearly always: no timer for that
             return await request.read()
         self.desk.reading(self)
@@ -116,6 +134,10 @@ class Connection(RequestHandler):
                 return await request.read()
         except TimeoutError:
             self._lingering_time = 0.0
+            raise
+        except RuntimeError as error:  # aiohttp's word for it (3.14)
+            if self.transport is None:
+                raise ConnectionError("the caller has gone") from error
             raise
         finally:
             self.desk.reading(self, ended=True)
@@ -136,3 +158,8 @@ class Connection(RequestHandler):
         response = problem_response(*(_MALFORMED if status == 400 else internal))
         response.force_close()
         return response
+
+
+@cache  # whoever can connect could fill the log with these
+def _tell_once(error: str) -> None:
+    structlog.get_logger().warning("parser_failed", error=error)

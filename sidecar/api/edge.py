@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 import structlog
-from aiohttp import hdrs, web
+from aiohttp import HttpVersion10, HttpVersion11, hdrs, web
 
 from sidecar.api.connections import Connection
 from sidecar.api.door import Door
@@ -39,6 +39,7 @@ class Face:
     reloads: Callable[[], ReloadState]
 
 
+_VERSIONS = (HttpVersion11, HttpVersion10)
 FACE = web.AppKey("face", Face)
 Handler = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
 Guard = Callable[[Handler], Handler]
@@ -58,6 +59,7 @@ def guard(door: Door | None, handler: Handler) -> Handler:
         structlog.contextvars.bind_contextvars(request_id=request[_ID], **request[_TRACE])
         try:
             connection.desk.begin(request, connection)
+            _check_protocol(request)
             if door is not None:
                 door.check(request)
             _check_expect(request)
@@ -66,6 +68,8 @@ def guard(door: Door | None, handler: Handler) -> Handler:
             response = problem.response()
         except web.HTTPException as error:
             response = _known_status(error)
+        except ConnectionError:  # the caller has gone; nobody reads this
+            response = problem_response(400, "cut_off", "the connection was closed")
         except Exception as error:  # noqa: BLE001  # its text may carry what was sent
             structlog.get_logger().error("internal_error", error=type(error).__name__)
             response = problem_response(500, "internal", "the sidecar failed; its log says where")
@@ -87,6 +91,13 @@ def disown_ids(request: web.Request, message: Message) -> None:
     if request[_TRACE] and repeats(request.headers["traceparent"], message):
         request[_TRACE] = {}
         structlog.contextvars.unbind_contextvars("trace_id")
+
+
+def _check_protocol(request: web.BaseRequest) -> None:
+    # aiohttp's Python parser takes HTTP/3.0 on a plain line for a version, and both wait after a
+    # CONNECT for the bytes of a tunnel that is none.
+    if request.version not in _VERSIONS or request.method == hdrs.METH_CONNECT:
+        raise Problem(400, "malformed", "only HTTP/1.1 and HTTP/1.0 are spoken", close=True)
 
 
 def _check_expect(request: web.BaseRequest) -> None:

@@ -14,7 +14,8 @@ from aiohttp import web
 class Problem(Exception):
     """An answer that is not the one asked for. `detail` says what to do; `retry_after` in seconds.
 
-    `pointers` lists faults of the body as JSON pointers (RFC 6901) with a sentence each.
+    `pointers` lists faults of the body as JSON pointers (RFC 6901) with a sentence each. `close`
+    ends the connection behind the answer.
     """
 
     def __init__(
@@ -26,6 +27,7 @@ class Problem(Exception):
         retry_after: float | None = None,
         pointers: list[dict[str, str]] | None = None,
         headers: Mapping[str, str] | None = None,
+        close: bool = False,
     ) -> None:
         super().__init__(code)
         self.status = status
@@ -34,12 +36,16 @@ class Problem(Exception):
         self.retry_after = retry_after
         self.pointers = pointers
         self.headers = dict(headers or {})
+        self.close = close
 
     def response(self) -> web.Response:
         members: dict[str, Any] = {"errors": self.pointers} if self.pointers else {}
-        return problem_response(
+        response = problem_response(
             self.status, self.code, self.detail, self.retry_after, members, self.headers
         )
+        if self.close:
+            response.force_close()
+        return response
 
 
 def problem_response(

@@ -161,13 +161,18 @@ class Reception:
         until = self._loop.time() - patience
         for group in (self._heads, self._unread, self._bodies, self._idle):
             for connection in _since(group, until):
-                if group is not self._idle or connection.quiet:
+                if self._is_for_nothing(group, connection):
                     self._forget(connection)
                     self._leaving[connection] = self._loop.time()
                     self._transports[connection].abort()
                     wanted -= 1
                     if wanted == 0:
                         return
+
+    def _is_for_nothing(self, group: dict[Connection, float], connection: Connection) -> bool:
+        if group is self._heads:
+            return connection.waiting
+        return group is not self._idle or connection.quiet
 
     # What a connection tells
 
@@ -208,7 +213,7 @@ class Reception:
                 "overloaded",
                 "too many connections are busy; nothing was begun",
                 retry_after=1.0,
-                headers={"Connection": "close"},
+                close=True,
             )
 
     def end(self, connection: Connection) -> None:
@@ -233,8 +238,9 @@ class Reception:
         self._timer = self._loop.call_later(self._round, self._look_round)
         now = self._loop.time()
         for connection in _since(self._heads, now - self._manners.header_timeout):
-            self._forget(connection)
-            connection.end_waiting()
+            if connection.waiting:  # where the loop was held up, its head may just have come
+                self._forget(connection)
+                connection.end_waiting()
         for connection, transport in self._transports.items():
             if transport.is_closing():
                 self._leaving.setdefault(connection, now)

@@ -87,12 +87,7 @@ async def _body(request: web.Request) -> bytes:
     try:
         return await connection.read(request)
     except TimeoutError as error:
-        raise Problem(
-            408,
-            "slow_body",
-            "the body did not arrive in time",
-            headers={hdrs.CONNECTION: "close"},
-        ) from error
+        raise Problem(408, "slow_body", "the body did not arrive in time", close=True) from error
     except (ConnectionError, web.RequestPayloadError) as error:
         raise Problem(400, "cut_off", "the body ended before its length") from error
 

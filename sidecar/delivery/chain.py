@@ -83,7 +83,7 @@ class Chain:
         for link in self.links:
             reason = link.would_skip()
             if reason is None:
-                return (tuple(passed_by), link) if self.room.has_room(link) else None
+                return (tuple(passed_by), link) if self.room.has_room(link, self.channel) else None
             passed_by.append(skipped(link, reason))
         return None
 
@@ -103,11 +103,12 @@ class Chain:
         shut = link.would_skip() or self._no_time(deadline)
         if shut is not None:
             return shut
-        if not await self.room.enter(link, min(patience, self._left(deadline) - LEAST_TIME)):
+        patience = min(patience, self._left(deadline) - LEAST_TIME)
+        if not await self.room.enter(link, patience, self.channel):
             return SkipReason.BUSY
         leave = self._no_time(deadline) or link.ask()  # asked after the wait: no permit waits idly
         if isinstance(leave, SkipReason):
-            self.room.leave(link)
+            self.room.leave(link, self.channel)
         return leave
 
     async def _call(
@@ -130,7 +131,7 @@ class Chain:
             return await attempt(link, leave, message, timeout)
         finally:
             link.breaker.cancel(leave)  # counts as nothing after a result was told
-            self.room.leave(link)
+            self.room.leave(link, self.channel)
 
     async def _panic_probe(
         self, attempts: Sequence[Attempt], deadline: float
@@ -140,14 +141,14 @@ class Chain:
         if now < self._next_panic or self._no_time(deadline) or not self._is_panic(attempts):
             return None
         for link in sorted(self.links, key=self._turn):
-            if not await self.room.enter(link, 0.0):
+            if not await self.room.enter(link, 0.0, self.channel):
                 continue
             leave = link.ask_in_panic()
             if leave is not None:
                 self._next_panic = now + PANIC_INTERVAL
                 self._probed[link.name] = now
                 return link, leave
-            self.room.leave(link)
+            self.room.leave(link, self.channel)
         return None
 
     def _turn(self, link: Link) -> tuple[bool, float, float]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -13,6 +13,7 @@ from sidecar.delivery.clock import Clock
 from sidecar.delivery.model import Attempt, Outcome, SkipReason
 from sidecar.delivery.policy import throttle_seconds
 from sidecar.delivery.provider import Provider
+from sidecar.delivery.shares import fits, may_wait
 
 LEASE_MARGIN = 1.0
 """Seconds a half-open trial may outlive its attempt's timeout before another may start."""
@@ -168,68 +169,85 @@ class Limits:
 class Room:
     """The places for attempts in flight, per link and in all, with one short queue before them.
 
-    A send waits here for its own provider only, so a slow provider fills its own places and never
-    those of another channel.
+    A send waits here for its own provider only, so a slow provider fills its own places; of those
+    in all every channel keeps a part (`shares.fits`), and in the queue each finds room for its part
+    (`shares.may_wait`).
     """
 
-    def __init__(self, limits: Limits, clock: Clock) -> None:
+    def __init__(self, limits: Limits, clock: Clock, channels: Iterable[str] = ()) -> None:
         self.limits = limits
         self.clock = clock
-        self.in_flight = 0
-        self._waiting: deque[tuple[Link, asyncio.Future[None]]] = deque()
+        self._taken = dict.fromkeys(channels, 0)
+        self._queued = dict.fromkeys(channels, 0)
+        self._waiting: deque[tuple[Link, str, asyncio.Future[None]]] = deque()
+
+    @property
+    def in_flight(self) -> int:
+        return sum(self._taken.values())
 
     @property
     def waiting(self) -> int:
         return len(self._waiting)
 
-    async def enter(self, link: Link, patience: float) -> bool:
+    async def enter(self, link: Link, patience: float, channel: str = "") -> bool:
         """Take a place at `link`, waiting at most `patience` seconds; False where there is none."""
-        if self.has_room(link):  # never while another waits for it: `leave` serves those first
-            self._take(link)
+        if self.has_room(link, channel):  # never while another waits for it: those are served first
+            self._take(link, channel)
             return True
-        if patience <= 0 or self.waiting >= self.limits.queue:
+        if patience <= 0 or not may_wait(self.limits.queue, {channel: 0, **self._queued}, channel):
             return False
         place: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        entry = (link, place)
+        entry = (link, channel, place)
         self._waiting.append(entry)
+        self._queued[channel] = self._queued.get(channel, 0) + 1
         try:
             await self.clock.wait(place, patience)
         except BaseException:
             if place.done():  # the place was given in the very moment the waiter was cancelled
-                self.leave(link)
+                self.leave(link, channel)
             raise
         finally:
             if not place.done():
-                self._waiting.remove(entry)
+                self._dequeue(entry)
         return place.done()
 
-    def leave(self, link: Link) -> None:
+    def leave(self, link: Link, channel: str = "") -> None:
         """Give a place back; the first one who waits and fits takes it."""
         link.standing.in_flight -= 1
-        self.in_flight -= 1
+        self._taken[channel] -= 1
         self._serve()
 
-    def resize(self, limits: Limits) -> None:
-        """Other limits from now on. What is under way stays, also where it is too many."""
+    def resize(self, limits: Limits, channels: Iterable[str] = ()) -> None:
+        """Other limits and channels from now on. What is under way stays, also where it is much."""
         self.limits = limits
+        for counts in (self._taken, self._queued):
+            for gone in [name for name, n in counts.items() if not n]:
+                del counts[gone]
+            counts.update({name: 0 for name in channels if name not in counts})
         self._serve()
+
+    def has_room(self, link: Link, channel: str = "") -> bool:
+        """Whether an attempt at `link` would begin without waiting."""
+        limits = self.limits
+        if link.in_flight >= limits.in_flight_per_provider:
+            return False
+        return fits(limits.in_flight, {channel: 0, **self._taken}, channel)
 
     def _serve(self) -> None:
         for entry in list(self._waiting):
-            waiting, place = entry
-            if self.has_room(waiting):
-                self._waiting.remove(entry)
-                self._take(waiting)
+            link, channel, place = entry
+            if self.has_room(link, channel):
+                self._dequeue(entry)
+                self._take(link, channel)
                 place.set_result(None)
 
-    def has_room(self, link: Link) -> bool:
-        """Whether an attempt at `link` would begin without waiting."""
-        limits = self.limits
-        return self.in_flight < limits.in_flight and link.in_flight < limits.in_flight_per_provider
+    def _dequeue(self, entry: tuple[Link, str, asyncio.Future[None]]) -> None:
+        self._waiting.remove(entry)
+        self._queued[entry[1]] -= 1
 
-    def _take(self, link: Link) -> None:
+    def _take(self, link: Link, channel: str) -> None:
         link.standing.in_flight += 1
-        self.in_flight += 1
+        self._taken[channel] = self._taken.get(channel, 0) + 1
 
 
 def skipped(link: Link, reason: SkipReason) -> Attempt:

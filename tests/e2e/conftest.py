@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from harness.fixtures import environ, start, vendor
+from harness.fixtures import command, environ, start, vendor
 from harness.standins import Mailbox, Moto
 
-__all__ = ["environ", "start", "vendor"]  # fixtures, found by their names
+__all__ = ["command", "environ", "start", "vendor"]  # fixtures, found by their names
 
 
 @pytest.fixture(scope="session")

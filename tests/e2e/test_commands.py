@@ -6,30 +6,12 @@ import json
 import subprocess
 import sys
 
-import pytest
-
 from harness.leaks import PHONE
 from harness.process import PATIENCE
 from harness.providers import config, sendgrid, ses, smtp, sns, twilio
 from harness.standins import sendgrid_accepts
 
 CONSOLE = "providers: {console: {}}\nchains: {sms: [console], email: [console]}\n"
-
-
-@pytest.fixture
-def command(tmp_path, environ):
-    def run(*arguments, **more):
-        return subprocess.run(
-            [sys.executable, "-m", "sidecar", *arguments],
-            cwd=tmp_path,
-            env={**environ, **more},
-            capture_output=True,
-            text=True,
-            timeout=PATIENCE,
-            check=False,
-        )
-
-    return run
 
 
 def url_of(sidecar) -> str:

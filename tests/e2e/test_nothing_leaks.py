@@ -11,7 +11,7 @@ import socket
 import pytest
 
 from harness.leaks import CODE, EMAIL, KEY, PHONE, TOKEN
-from harness.process import PATIENCE
+from harness.process import PATIENCE, wait_for
 from harness.providers import config, sendgrid, smtp, twilio
 
 
@@ -62,9 +62,14 @@ def test_ids_of_a_caller_that_hold_the_recipient_or_the_code_are_not_taken_up(st
     for hidden in (PHONE[1:], f"login-{PHONE[1:]}", f"login:{CODE}", f"{PHONE[2:]}-7"):
         answer = sidecar.send(headers={"X-Request-Id": hidden, "traceparent": TRACE})
         assert answer.status == 200, answer
-        assert answer.headers["X-Request-Id"] == sidecar.events("delivery")[-1]["request_id"]
         assert "traceparent" not in answer.headers
-        assert "trace_id" not in sidecar.events("delivery")[-1]
+        line = wait_for(
+            lambda given=answer.headers["X-Request-Id"]: next(
+                (e for e in sidecar.events("delivery") if e["request_id"] == given), None
+            ),
+            "its line under the id that was returned",
+        )
+        assert "trace_id" not in line
     kept = sidecar.send(headers={"X-Request-Id": "login-7-20261125-4155"})
     assert kept.headers["X-Request-Id"] == "login-7-20261125-4155"
     for field in ("id", "purpose"):
@@ -187,8 +192,8 @@ class Talks(Provider):
             case "reason":
                 raise Unavailable(f"cannot reach {message.to}", code=message.to)
             case "spelt":
-                grouped = "-".join((message.to[2:5], message.to[5:8], message.to[8:]))
-            raise Unavailable(f"to=%2B{message.to[1:]}, {grouped}")
+                area, rest = message.to[2:5], message.to[5:]
+                raise Unavailable(f"to=%2B{message.to[1:]}, ({area}) {rest[:3]}-{rest[3:]}")
             case "text":
                 raise Rejected(message.text, code=message.text[-12:])
             case "key":
@@ -260,3 +265,66 @@ def test_a_guest_that_tells_all_it_knows(start, tmp_path, environ_more):
     assert sidecar.health("sms", "opens")["broken"]
     sidecar.call("GET", "/metrics")
     assert sidecar.stop() == 0
+
+
+CLASS = """
+import os
+from sidecar import *
+
+class Broken(Provider):
+    kind, channels = "broken", frozenset({"sms"})
+
+    class Config(ProviderConfig):
+        key: Secret
+%s
+    async def send(self, message, *, timeout):
+        pass
+
+def register_providers():
+    return [Broken]
+"""
+BROKEN = {
+    "as it is imported": "import os\nraise RuntimeError(os.environ['KEY'])",
+    "with an import error": "import os\nraise ImportError(os.environ['KEY'])",
+    "as it registers": "import os\ndef register_providers(): raise KeyError(os.environ['KEY'])",
+    "with an exit": "import os\nraise SystemExit(os.environ['KEY'])",
+    "as it is built": CLASS
+    % """
+    def __init__(self, name, config):
+        raise ConfigError("bad " + config.key.get_secret_value())
+""",
+    "as its settings are described": CLASS
+    % """
+        @classmethod
+        def __get_pydantic_json_schema__(cls, *arguments):
+            raise RuntimeError(os.environ["KEY"])
+""",
+    "when it is asked": CLASS
+    % """
+    async def check(self, *, timeout):
+        print(self.config, file=__import__("sys").stderr)
+        raise Misconfigured("bad " + self.config.key.get_secret_value())
+""",
+}
+
+
+@pytest.mark.parametrize("way", BROKEN)
+def test_a_guest_that_fails_at_start_and_tells_why(command, tmp_path, way):
+    (tmp_path / "broken_guest.py").write_text(BROKEN[way])
+    info = tmp_path / "broken-1.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: broken\nVersion: 1\n")
+    (info / "entry_points.txt").write_text("[sidecar.providers]\nbroken = broken_guest\n")
+    (tmp_path / "providers.yaml").write_text(
+        "server: {listen: '127.0.0.1:0'}\n" + config("sms", "broken: {key: '${KEY}'}")
+    )
+    variables = {"PYTHONPATH": str(tmp_path), "KEY": TOKEN}
+    words = {
+        "when it is asked": ("check", "--online"),
+        "as its settings are described": ("config", "schema"),
+    }.get(way, ("run",))
+    for chosen in (words, ("config", "show")):
+        ended = command(*chosen, **variables)
+        assert ended.returncode in (0, 1, 70, 78)
+        assert (ended.returncode == 70) is (chosen == ("config", "schema")), ended
+        assert len(ended.stderr.splitlines()) <= 1 or way == "when it is asked"

@@ -103,7 +103,8 @@ def render(answer: Answer) -> bytes:
 def head_of(answer: Answer, more: dict[str, str]) -> bytes:
     known = {status.value: status.phrase for status in HTTPStatus}
     phrase = known.get(answer.status, "Unheard Of")
-    headers = {"Date": formatdate(usegmt=True), **answer.headers, **more}
+    # By `Server` the watch for leaks knows a stand-in, whose ledger has recipients by design.
+    headers = {"Date": formatdate(usegmt=True), "Server": "faultd", **answer.headers, **more}
     lines = [f"HTTP/1.1 {answer.status} {phrase}", *(f"{k}: {v}" for k, v in headers.items())]
     return "\r\n".join([*lines, "", ""]).encode("latin-1")
 

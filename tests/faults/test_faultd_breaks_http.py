@@ -12,7 +12,7 @@ import pytest
 
 from faultd.faults import MIB
 from harness.process import wait_for
-from harness.wire import exchange, handshake, listen_to, request_for
+from harness.vendor_wire import exchange, handshake, listen_to, request_for
 
 VENDORS = ["ses", "sns", "sendgrid", "twilio"]
 SEND = request_for("twilio")

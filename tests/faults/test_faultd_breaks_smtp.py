@@ -10,7 +10,7 @@ import pytest
 
 from faultd.mail import PASSWORD, USER
 from harness.process import EMAIL
-from harness.wire import exchange, listen_to
+from harness.vendor_wire import exchange, listen_to
 
 LETTER = (
     "From: codes@example.com\r\nTo: ada@example.com\r\nMessage-ID: <m-1@example.com>\r\n\r\n"

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from harness.process import Sidecar
+from harness.process import PATIENCE, Sidecar
 from harness.standins import Vendor, VendorRequest
 
 
@@ -35,6 +37,24 @@ def start(tmp_path: Path, environ: dict[str, str]) -> Iterator[Callable[..., Sid
     yield begin
     for one in running:
         one.stop()
+
+
+@pytest.fixture
+def command(tmp_path: Path, environ: dict[str, str]) -> Callable[..., Any]:
+    """Run one command to its end in `tmp_path`, with more variables by name."""
+
+    def run(*arguments: str, **more: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [sys.executable, "-m", "sidecar", *arguments],
+            cwd=tmp_path,
+            env={**environ, **more},
+            capture_output=True,
+            text=True,
+            timeout=PATIENCE,
+            check=False,
+        )
+
+    return run
 
 
 @pytest.fixture

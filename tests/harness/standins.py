@@ -24,6 +24,11 @@ from harness.leaks import SMTP_PASSWORD
 from harness.process import PATIENCE, wait_for
 
 
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+    request_queue_size = 1024  # of 5, a burst would wait for the kernel's next try, a second later
+
+
 class Vendor:
     """A stand-in of SendGrid or Twilio: answers as `answer` says and keeps what it accepted.
 
@@ -71,8 +76,7 @@ class Vendor:
             def log_message(self, *args: Any) -> None:
                 pass
 
-        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.server.daemon_threads = True
+        self.server = _Server(("127.0.0.1", 0), Handler)
         self.url = f"http://127.0.0.1:{self.server.server_address[1]}"
         threading.Thread(target=self.server.serve_forever, daemon=True).start()
 

@@ -1,77 +1,122 @@
-"""Raw bytes to a loopback port and back, and how the connection ended."""
+"""Bytes as they are: connections below any HTTP library."""
 
 from __future__ import annotations
 
 import json
+import os
+import re
 import socket
-import ssl
-import time
-from urllib.parse import urlencode
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
-from harness.process import EMAIL, PHONE, TEXT
+from harness.process import PATIENCE, PHONE, TEXT, Sidecar
 
-_MAIL = {
-    "ses": {
-        "Destination": {"ToAddresses": [EMAIL]},
-        "Content": {"Simple": {"Body": {"Text": {"Data": TEXT}}}},
-    },
-    "sendgrid": {
-        "personalizations": [{"to": [{"email": EMAIL}]}],
-        "content": [{"type": "text/plain", "value": TEXT}],
-    },
-}
-_FORM = {
-    "sns": {"Action": "Publish", "PhoneNumber": PHONE, "Message": TEXT},
-    "twilio": {"To": PHONE, "Body": TEXT},
-}
-_PATH = {
-    "ses": "/v2/email/outbound-emails",
-    "sns": "/",
-    "sendgrid": "/v3/mail/send",
-    "twilio": "/2010-04-01/Accounts/AC0/Messages.json",
-}
+SEND = json.dumps({"channel": "sms", "to": PHONE, "text": TEXT}).encode()
 
 
-def request_for(kind: str) -> bytes:
-    """A send as the vendor's API wants it."""
-    body = json.dumps(_MAIL[kind]) if kind in _MAIL else urlencode(_FORM[kind])
-    return f"POST {_PATH[kind]} HTTP/1.1\r\nContent-Length: {len(body)}\r\n\r\n{body}".encode()
+def send_request(body: bytes = SEND, *headers: str) -> bytes:
+    """A send that is right."""
+    lines = ["POST /v1/send HTTP/1.1", "Host: localhost", "Content-Type: application/json"]
+    lines += [f"Content-Length: {len(body)}", *headers]
+    return "\r\n".join([*lines, "", ""]).encode() + body
 
 
-def listen_to(sock: socket.socket, seconds: float) -> tuple[bytes, str]:
-    """What comes within `seconds`, and the end of it: `eof`, `reset` or `silence`."""
-    give_up = time.monotonic() + seconds
-    received = bytearray()
+def get_request(path: str, *headers: str) -> bytes:
+    return "\r\n".join([f"GET {path} HTTP/1.1", "Host: localhost", *headers, "", ""]).encode()
+
+
+def connect(sidecar: Sidecar, timeout: float = PATIENCE) -> socket.socket:
+    return socket.create_connection(("127.0.0.1", sidecar.port), timeout)
+
+
+def everything(connection: socket.socket) -> bytes:
+    """What comes until the other side closes; a reset is a close."""
+    received = b""
     try:
-        while (left := give_up - time.monotonic()) > 0:
-            sock.settimeout(left)
-            chunk = sock.recv(1_000_000)
-            if not chunk:
-                return bytes(received), "eof"
+        while chunk := connection.recv(65536):
             received += chunk
     except ConnectionError:
-        return bytes(received), "reset"
-    except TimeoutError:
         pass
-    return bytes(received), "silence"
+    return received
 
 
-def exchange(port: int, data: bytes, seconds: float = 5.0) -> tuple[bytes, str]:
-    """Send `data` on a new connection; see `listen_to`."""
-    with socket.create_connection(("127.0.0.1", port), timeout=5.0) as sock:
-        try:
-            sock.sendall(data)
-        except ConnectionError:  # told once: what is read from here on ends with EOF
-            return listen_to(sock, seconds)[0], "reset"
-        return listen_to(sock, seconds)
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """One answer as it came."""
+
+    status: int
+    head: bytes
+    body: bytes
+
+    @property
+    def problem(self) -> dict[str, Any]:
+        assert b"application/problem+json" in self.head, self
+        document: dict[str, Any] = json.loads(self.body)
+        assert document["status"] == self.status, self
+        return document
+
+    @property
+    def is_send(self) -> bool:
+        """Whether it is the answer to a send that was begun."""
+        return b'"attempts"' in self.body
 
 
-def handshake(port: int, ca_file: str, seconds: float = 5.0) -> ssl.SSLSocket:
-    """A verified TLS connection to `localhost`; raises what the handshake raises."""
-    context = ssl.create_default_context(cafile=ca_file)
-    sock = socket.create_connection(("127.0.0.1", port), timeout=seconds)
+def replies(received: bytes) -> list[Reply]:
+    """The answers in a stream; what is no answer, or is not whole, is an error."""
+    found = []
+    while received:
+        head, end, received = received.partition(b"\r\n\r\n")
+        start = re.match(rb"HTTP/[0-9]\.[0-9] ([0-9]{3}) ", head)
+        assert start, (head, received)
+        assert end, head
+        length = re.search(rb"(?i)\r\ncontent-length: ([0-9]+)", head)
+        size = int(length[1]) if length else 0
+        assert len(received) >= size, head
+        found.append(Reply(int(start[1]), head, received[:size]))
+        received = received[size:]
+    return found
+
+
+def tell(sidecar: Sidecar, request: bytes) -> list[Reply]:
+    """All that comes back for these bytes.
+
+    When an answer came, one more request asks for the end of the connection: what the bytes before
+    it left behind in the parser shows in its answer, or in that there is none.
+    """
+    with connect(sidecar) as connection:
+        received = b""
+        with suppress(ConnectionError):
+            connection.sendall(request)
+            while b"\r\n\r\n" not in received and (chunk := connection.recv(65536)):
+                received += chunk
+            connection.sendall(get_request("/livez", "Connection: close"))
+        return replies(received + everything(connection))
+
+
+def is_closed(connection: socket.socket) -> bool:
+    """Whether the other side has closed, with nothing left to read."""
+    patience = connection.gettimeout()
+    connection.setblocking(False)
     try:
-        return context.wrap_socket(sock, server_hostname="localhost")
-    except BaseException:
-        sock.close()
-        raise
+        return connection.recv(1, socket.MSG_PEEK) == b""
+    except BlockingIOError:
+        return False
+    except OSError:
+        return True
+    finally:
+        connection.settimeout(patience)
+
+
+def cpu_seconds(sidecar: Sidecar) -> float:
+    """Processor time of the process so far."""
+    stat = Path(f"/proc/{sidecar.process.pid}/stat").read_text()
+    fields = stat.rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def memory(sidecar: Sidecar) -> int:
+    """Bytes of memory that the process holds."""
+    statm = Path(f"/proc/{sidecar.process.pid}/statm").read_text()
+    return int(statm.split()[1]) * os.sysconf("SC_PAGE_SIZE")

@@ -1,0 +1,114 @@
+"""What a slow provider on one channel costs the other: its times with and without that load.
+
+    PYTHONPATH=tests python benchmarks/isolation.py [--rounds 6] [--mails 200] [--callers 200]
+
+An SMS provider takes 2 s for each message, and some hundred callers wait for it, each sending again
+when it is answered; beside that one caller sends mail after mail. Rounds with and without the load
+take turns, so that a machine that slows down slows both. The goal: a p99 within 1.5 times.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import os
+import sys
+import tempfile
+from contextlib import suppress
+from pathlib import Path
+
+from harness.crowd import send
+from harness.process import Sidecar
+
+SLOW = 2.0
+PAUSE = 1.0
+"""Seconds that a caller waits after a refusal, as `Retry-After` asks."""
+TWILIO = json.dumps({"sid": "SM" + "0" * 32, "status": "queued", "error_code": None}).encode()
+CONFIG = """\
+server: {{listen: '127.0.0.1:0'}}
+providers:
+  twilio: {{base_url: 'http://127.0.0.1:{slow}', allow_private: true, account_sid: AC{zeros},
+    auth_token: canary-twilio-token-0001, sender: '+15005550006'}}
+  sendgrid: {{base_url: 'http://127.0.0.1:{quick}', allow_private: true, api_key: SG.canary,
+    sender: codes@example.com}}
+chains: {{sms: [twilio], email: [sendgrid]}}
+"""
+
+
+async def vendor(seconds: float, head: str, body: bytes) -> asyncio.Server:
+    """A stand-in that accepts everything after so many seconds."""
+    reply = f"HTTP/1.1 {head}\r\nContent-Length: {len(body)}\r\n\r\n".encode() + body
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with suppress(asyncio.IncompleteReadError, ConnectionError):
+            while True:
+                head = (await reader.readuntil(b"\r\n\r\n")).lower()
+                length = head.partition(b"content-length:")[2].split(b"\r\n", 1)[0]
+                await reader.readexactly(int(length or 0))
+                await asyncio.sleep(seconds)
+                writer.write(reply)
+        writer.close()
+
+    return await asyncio.start_server(serve, "127.0.0.1", 0, backlog=1024)
+
+
+async def keep_sending(port: int) -> None:
+    while True:
+        with suppress(OSError, asyncio.IncompleteReadError):
+            if (await send(port, "sms")).status != 200:
+                await asyncio.sleep(PAUSE)
+
+
+async def mails(port: int, count: int) -> list[float]:
+    took = []
+    for _ in range(count):
+        mail = await send(port, "email")
+        assert mail.status == 200, mail
+        took.append(mail.seconds)
+    return took
+
+
+def at(took: list[float], part: float) -> float:
+    return sorted(took)[int(part * (len(took) - 1))] * 1000
+
+
+async def measure(rounds: int, count: int, callers: int) -> None:
+    slow = await vendor(SLOW, "201 Created\r\nContent-Type: application/json", TWILIO)
+    quick = await vendor(0.0, "202 Accepted\r\nX-Message-Id: sg-1", b"")
+    ports = [server.sockets[0].getsockname()[1] for server in (slow, quick)]
+    with tempfile.TemporaryDirectory() as home:
+        path = Path(home) / "providers.yaml"
+        path.write_text(CONFIG.format(slow=ports[0], quick=ports[1], zeros="0" * 32))
+        environ = {"PATH": os.environ["PATH"], "HOME": home}
+        sidecar = await asyncio.to_thread(Sidecar(path, environ).ready)
+        alone: list[float] = []
+        beside: list[float] = []
+        await mails(sidecar.port, 50)
+        for _ in range(rounds):
+            alone += await mails(sidecar.port, count)
+            load = [asyncio.create_task(keep_sending(sidecar.port)) for _ in range(callers)]
+            await asyncio.sleep(SLOW)
+            beside += await mails(sidecar.port, count)
+            for task in load:
+                task.cancel()
+            await asyncio.gather(*load, return_exceptions=True)
+            await asyncio.sleep(SLOW + 1)  # what is in flight ends
+        await asyncio.to_thread(sidecar.stop)
+    for name, part in (("p50", 0.5), ("p90", 0.9), ("p99", 0.99)):
+        one, other = at(alone, part), at(beside, part)
+        line = f"{name}  alone {one:7.1f} ms  beside {other:7.1f} ms  ratio {other / one:.2f}"
+        sys.stdout.write(f"{line}\n")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--rounds", type=int, default=6)
+    parser.add_argument("--mails", type=int, default=200)
+    parser.add_argument("--callers", type=int, default=200)
+    given = parser.parse_args()
+    asyncio.run(measure(given.rounds, given.mails, given.callers))
+
+
+if __name__ == "__main__":
+    main()
