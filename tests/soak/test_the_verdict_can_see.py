@@ -104,6 +104,15 @@ def test_a_late_answer_is_found_and_our_own_lag_is_not_its_fault():
     assert not found(verdict.late([replace(late, lag=1.0)]))
 
 
+def test_a_chain_that_another_disturbs_is_found():
+    fine = replace(GOOD, answer=answer(provider="one"))
+    busy = replace(GOOD, answer=Answer(409, {}, b"{}"))
+    left = replace(GOOD, answer=None, hung_up=True)
+    assert not found(verdict.disturbed([fine, busy, left], "one"))
+    for other in (answer(503), answer(provider="two"), None):
+        assert found(verdict.disturbed([replace(GOOD, answer=other)], "one"))
+
+
 def service(tmp_path=None, lines: Sequence[dict] = (), **more):
     life = SimpleNamespace(events=lambda name: [x for x in lines if x["event"] == name])
     if tmp_path is not None:

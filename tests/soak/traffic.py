@@ -28,11 +28,15 @@ TICK = 0.02
 
 @dataclass(frozen=True, slots=True)
 class Heard(Told):
-    """`lag` is the most that this process itself was late by meanwhile; `began` is monotonic."""
+    """`lag` is what this process itself was late by meanwhile; `began` is monotonic.
+
+    `hung_up` says that the caller did not wait for the answer.
+    """
 
     channel: str = "sms"
     lag: float = 0.0
     began: float = 0.0
+    hung_up: bool = False
 
 
 class Lag:
@@ -157,7 +161,7 @@ class Traffic:
         except (aiohttp.ClientError, OSError):
             return self._note(key, body, deadline, began, None)
         except asyncio.CancelledError:
-            self._note(key, body, deadline, began, None)
+            self._note(key, body, deadline, began, None, hung_up=True)
             raise
 
     async def _post(self, body: dict[str, Any], headers: dict[str, str]) -> Answer:
@@ -179,6 +183,8 @@ class Traffic:
         deadline: float,
         began: float,
         answer: Answer | None,
+        *,
+        hung_up: bool = False,
     ) -> Heard:
         told = Heard(
             text=body["text"],
@@ -190,6 +196,7 @@ class Traffic:
             channel=body["channel"],
             lag=self._lag.since(began),
             began=began,
+            hung_up=hung_up,
         )
         self.heard.append(told)
         return told

@@ -103,6 +103,20 @@ def opened_for_nothing(service: Service) -> Iterator[str]:
             yield f"{line['provider']} opened at {line['ts']}: {line['reason']}"
 
 
+def disturbed(heard: Sequence[Heard], first: str) -> Iterator[str]:
+    """I10: while another chain is out, the first provider of this one takes each message.
+
+    A second caller of a key that is under way gets 409.
+    """
+    for one in heard:
+        if one.hung_up or (one.answer is not None and one.answer.status == 409):
+            continue
+        if one.document.get("replayed"):
+            continue
+        if one.answer is None or one.answer.status != 200 or one.document["provider"] != first:
+            yield f"another chain was out, and this one had {one.answer}"
+
+
 def late(heard: Sequence[Heard]) -> Iterator[str]:
     """I8. This process is late itself on a busy machine; so much is allowed for each answer."""
     for one in heard:
