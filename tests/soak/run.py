@@ -81,7 +81,7 @@ class Run:
         self._ports = {
             ports[how]: name for name, ports in faultd.providers.items() for how in ("plain", "tls")
         }
-        self._lag = Lag()
+        self._lag = Lag(self._service)
         self._traffic = Traffic(self._service, self._lag, self._dice(), rate)
         self._weather = Weather(faultd, providers, self._dice())
         self._observer = Observer(self._service, self._ports)
@@ -285,7 +285,7 @@ class Run:
             "I6 no circuit opens for a neutral outcome": verdict.opened_for_nothing(service),
             "I7 well again by itself": self._unwell,
             "I8 no answer is late": verdict.late(heard),
-            "I9 the loop never stalls": verdict.stalled(service, observer.lags, self._lag.longest),
+            "I9 the loop never stalls": verdict.stalled(service, observer.lags, self._lag),
             "I10 one chain does not stop another": self._crossed,
             "I11 nothing grows": verdict.grew(self._baseline, last, smtp, other),
             "I12 only configured hosts": [*observer.strange_peers, *oracle.followed(counts)],
@@ -307,8 +307,9 @@ class Run:
         few += [f"the fault {name} has no form here" for name in forgotten()]
         if self._observer.looks < 10 or not self._observer.lags:
             few.append(f"only {self._observer.looks} looks at it")
-        if self._faultd.errors.read_text():
-            few.append(f"the daemon failed: {self._faultd.errors.read_text()[-500:]}")
+        errors = self._faultd.errors.read_text()
+        if "/faultd/" in errors:  # not asyncio's own complaint of a reset in the handshake
+            few.append(f"the daemon failed: {errors[-500:]}")
         return few
 
     def _done(self) -> dict[str, int]:
@@ -346,7 +347,10 @@ class Run:
         say(f"answers: {_statuses(self._traffic.heard)}")
         say(f"at first {self._baseline}; at last {self._at_last}")
         lag = max(self._observer.lags, default=0.0)
-        say(f"longest lag of its loop {lag:.3f} s, of this process {self._lag.longest:.3f} s")
+        say(
+            f"longest lag of its loop {lag:.3f} s, of this process {self._lag.longest:.3f} s; "
+            f"it waited {self._lag.starved:.3f} s for a CPU in {self._lag.SPAN:.0f} s"
+        )
         failed = {name: breaches for name, breaches in self.found.items() if breaches}
         for name, breaches in failed.items():
             say(f"FAILED {name}: {len(breaches)}")

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+import threading
+import time
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -16,7 +19,7 @@ from harness.process import Answer
 from soak import verdict
 from soak.observer import Observer, smtp_and_other
 from soak.service import Usage, Version
-from soak.traffic import Heard
+from soak.traffic import Heard, Lag
 from soak.weather import forgotten, forms
 
 
@@ -138,10 +141,26 @@ def test_a_circuit_that_opened_without_a_failure_is_found(monkeypatch):
         assert found(verdict.opened_for_nothing(told))
 
 
-def test_a_stall_is_found_unless_this_process_stood_still_too():
-    assert found(verdict.stalled(service(), [0.15], own=0.01))
-    assert not found(verdict.stalled(service(), [0.15], own=0.1))
-    assert found(verdict.stalled(service(lines=[{"event": "loop_blocked", "seconds": 1}]), [], 0.1))
+@pytest.mark.parametrize("taken", [{"longest": 0.1}, {"starved": 0.1}])
+def test_a_stall_is_found_unless_the_machine_took_the_time(taken):
+    none, some = (SimpleNamespace(**{"longest": 0, "starved": 0, **t}) for t in ({}, taken))
+    assert found(verdict.stalled(service(), [0.15], none))
+    assert not found(verdict.stalled(service(), [0.15], some))
+    blocked = service(lines=[{"event": "loop_blocked", "seconds": 1}])
+    assert found(verdict.stalled(blocked, [], some))
+
+
+async def test_what_the_machine_takes_is_measured():
+    lag = Lag(SimpleNamespace(lives=[]))
+    began = time.monotonic()
+    task = asyncio.create_task(lag.run())
+    await asyncio.sleep(0.01)
+    threading.Event().wait(0.5)  # the loop stands still
+    await asyncio.sleep(0.1)
+    task.cancel()
+    assert lag.longest > 0.3
+    assert lag.since(began) > 0.3
+    assert lag.since(time.monotonic()) == 0
 
 
 BEFORE = Usage(20, 7, 80.0, [])
