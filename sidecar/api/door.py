@@ -17,7 +17,7 @@ from sidecar.tokens import TokenFile
 
 _LOCAL_NAMES = frozenset({"localhost", "127.0.0.1", "[::1]"})
 _OPEN_TO_ALL = frozenset({("GET", "/livez"), ("GET", "/readyz")})
-_SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
+_SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})  # RFC 9110 section 9.2.1
 BODY_LIMIT = 64 * 1024
 
 
