@@ -64,6 +64,12 @@ def test_the_defaults_of_a_chain():
     )
 
 
+def test_the_words_of_the_settings():
+    assert [*OnUnknown] == ["failover", "stop"]
+    assert [*OnRejected] == ["stop", "failover"]
+    assert [*Panic] == ["probe", "off"]
+
+
 @pytest.mark.parametrize("outcome", ["refused", "throttled", "unavailable", "misconfigured"])
 def test_a_surely_unsent_failure_never_ends_the_chain(outcome):
     strictest = ChainPolicy(on_unknown=OnUnknown.STOP, on_rejected=OnRejected.STOP)
