@@ -114,7 +114,8 @@ def test_a_rejection_stops_unless_failover_is_asked_for_and_allowed(setting, fin
 
 
 def test_an_acceptance_ends_the_chain_whatever_the_settings():
-    assert not ChainPolicy(on_rejected=OnRejected.FAILOVER).goes_on([ended("accepted")])
+    policy = ChainPolicy(on_rejected=OnRejected.FAILOVER)
+    assert policy.goes_on([ended("accepted")]) is False
 
 
 @pytest.mark.parametrize(
@@ -147,6 +148,7 @@ def test_possible_messages_are_counted(outcomes, count):
         ([ended("unavailable"), ended("rejected")], Status.REJECTED),
         ([ended("unavailable")], Status.FAILED),
         ([ended("throttled")], Status.FAILED),
+        ([ended("unavailable", reason="deadline")], Status.FAILED),  # a provider's own word
         ([ended("refused"), skip(SkipReason.CIRCUIT_OPEN)], Status.FAILED),
         ([ended("misconfigured"), ended("local")], Status.FAILED),
         ([ended("unavailable"), skip(SkipReason.BUSY)], Status.FAILED),
