@@ -40,9 +40,10 @@ def run(box, message):
 async def test_a_receipt_is_an_acceptance(run, box):
     ended = await run(Receipt("SM1", simulated=True))
     assert (ended.outcome, ended.provider_message_id) == (Outcome.ACCEPTED, "SM1")
-    assert ended.simulated
+    assert (ended.simulated, ended.final) == (True, False)
     assert ended.circuit == "closed 0/5"
     assert box.links["p"].last_success_at == 1000.0
+    assert box.links["p"].zombies == 0
 
 
 @pytest.mark.parametrize(
@@ -116,6 +117,7 @@ def raising(error):
 async def test_anything_foreign_that_is_raised_is_a_crash(run, box, error):
     ended = await run(raising(error))
     assert ended.outcome is Outcome.CRASHED
+    assert (ended.simulated, ended.final) == (False, False)
     assert "482913" not in repr(ended), "the text of a foreign exception may carry a code"
     assert box.links["p"].breaker.consecutive_failures == 1
 
@@ -397,6 +399,22 @@ async def test_after_the_cancellation_a_receipt_alone_is_believed(run, box, unti
     assert box.links["p"].zombies == 0
     gc.collect()
     assert printed == []
+
+
+async def test_a_cancelled_plugin_has_a_moment_to_close_its_connection(run, box, until):
+    async def closes(message):
+        try:
+            await never(message)
+        except asyncio.CancelledError:
+            for _ in range(20):
+                await asyncio.sleep(0)
+            return Receipt("late")
+
+    ended = asyncio.create_task(run(closes))
+    await until(lambda: box.clock.waiting == 1)
+    box.clock.advance(4.1)
+    assert (await ended).outcome is Outcome.ACCEPTED
+    assert box.links["p"].zombies == 0
 
 
 # Our own cancellation
