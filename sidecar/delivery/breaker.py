@@ -131,7 +131,7 @@ class Breaker:
     def finish(self, permit: Permit, verdict: Verdict, seconds: float = 0.0) -> Transition | None:
         """Tell the result of the call that `permit` allowed; `seconds` is how long it took."""
         before = self.state
-        if permit.epoch != self._epoch or before is State.ISOLATED or before is State.DISABLED:
+        if permit.epoch != self._epoch or before is State.DISABLED:  # isolated, it gave no permit
             return None
         if verdict is Verdict.SUCCESS and self._is_slow(seconds):
             verdict = Verdict.FAILURE

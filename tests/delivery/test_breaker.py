@@ -454,6 +454,55 @@ def test_a_failure_rate_forgets_what_is_older_than_its_window(make, clock):
     assert call(breaker, FAILURE) is not None
 
 
+def test_a_failure_rate_is_counted_over_all_the_seconds_of_its_window(make, clock):
+    breaker = make(failure_rate=0.5, window=60.0, minimum=4, failure_threshold=100)
+    told = []
+    for verdict in [SUCCESS, SUCCESS, FAILURE, FAILURE]:
+        told.append(call(breaker, verdict))
+        clock.advance(1.0)
+    assert told == [None, None, None, Transition("closed", "open", "failure rate")]
+
+
+def test_the_window_of_a_failure_rate_slides_second_by_second(make, clock):
+    shorter = make(failure_rate=0.5, window=3.0, minimum=4, failure_threshold=100)
+    longer = make(failure_rate=0.5, window=4.0, minimum=4, failure_threshold=100)
+    told = []
+    for _ in range(4):
+        assert call(shorter, FAILURE) is None
+        told.append(call(longer, FAILURE))
+        clock.advance(1.0)
+    assert [t is not None for t in told] == [False, False, False, True]
+    for _ in range(20):
+        assert call(shorter, FAILURE) is None
+        clock.advance(1.0)
+
+
+def test_calls_within_one_second_are_counted_one_by_one(make, clock):
+    breaker = make(failure_rate=0.6, window=60.0, minimum=5, failure_threshold=100)
+    for verdict in [SUCCESS, FAILURE, SUCCESS, FAILURE]:
+        assert call(breaker, verdict) is None
+        clock.advance(0.25)
+    assert call(breaker, FAILURE) == Transition("closed", "open", "failure rate")
+
+
+def test_a_close_forgets_the_failure_rate(make, clock):
+    breaker = make(failure_rate=0.5, minimum=4, failure_threshold=100, recovery_timeout=10.0)
+    opened(breaker)
+    clock.advance(10.0)
+    for verdict in [SUCCESS, SUCCESS, FAILURE, FAILURE, FAILURE]:
+        call(breaker, verdict)
+    assert breaker.state is State.CLOSED
+    breaker.reset()
+    assert call(breaker, FAILURE) is None
+    assert breaker.state is State.CLOSED
+
+
+def test_a_call_whose_time_is_not_told_is_not_slow(make):
+    breaker = make(slow_call=0.5)
+    call(breaker, SUCCESS)
+    assert breaker.consecutive_failures == 0
+
+
 def test_neutral_outcomes_are_no_calls_to_a_failure_rate(make):
     breaker = make(failure_rate=0.5, minimum=20, failure_threshold=100)
     for _ in range(19):

@@ -468,5 +468,9 @@ async def test_retry_after_is_none_where_only_a_person_can_open_a_gate(box):
     assert box.chain.retry_after() is None
 
 
+def test_a_chain_is_of_its_channel(box):
+    assert box.chain.channel == "sms"
+
+
 async def test_a_reason_to_skip_prints_as_its_word():
     assert f"{SkipReason.CIRCUIT_OPEN}" == "circuit_open"

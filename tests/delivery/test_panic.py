@@ -153,6 +153,14 @@ async def test_no_probe_because_of_a_fault_of_our_own(box, trail):
     assert trail(await box.deliver()) == ["a:log_unavailable", "b:circuit_open"]
 
 
+async def test_no_probe_where_a_provider_was_busy(make_box, trail):
+    box = make_box(in_flight_per_provider=1, queue_wait=0.0)
+    await box.room.enter(box.link("a"), 0.0)
+    box.link("b")
+    box.break_down("b")
+    assert trail(await box.deliver()) == ["a:busy", "b:circuit_open"]
+
+
 async def test_a_probe_is_written_ahead_like_any_attempt(broken, trail):
     await broken.deliver()
     ((name, so_far),) = broken.journal.calls
