@@ -71,7 +71,7 @@ def health(ready: bool, wait: str, url: str) -> None:
 @click.pass_obj
 def run(started: float | None, config: Path) -> None:
     """Serve, until SIGTERM or Ctrl-C."""
-    from sidecar import app, logs, runner
+    from sidecar import app, crash, logs, runner
     from sidecar.serve import serve
     from sidecar.surroundings import Surroundings
 
@@ -81,6 +81,7 @@ def run(started: float | None, config: Path) -> None:
     logs.configure()
     surroundings.share(loaded.environ)
     try:
+        crash.arm(surroundings.own.get(crash.VARIABLE), loaded.environment)
         sidecar = app.Sidecar(
             loaded,
             registry,

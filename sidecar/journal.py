@@ -7,9 +7,10 @@ from collections.abc import Sequence
 
 import structlog
 
+from sidecar import crash
 from sidecar.delivery.clock import Clock
 from sidecar.delivery.link import Link
-from sidecar.delivery.model import Attempt, Delivery
+from sidecar.delivery.model import Attempt, Delivery, Status
 from sidecar.store import Claimed, DeliveryLog, LogUnavailable, NotUnderWay
 from sidecar.store.recovery import under_way
 
@@ -38,6 +39,8 @@ class Journal:
         degrade: bool,
         ahead: Sequence[Attempt] = (),
     ) -> None:
+        if claimed is not None:
+            crash.at("claim")
         self.complete = claimed is not None
         self._log = log
         self._claimed = claimed
@@ -54,6 +57,7 @@ class Journal:
         at = self._clock.time()
         taken = await self._write(link, so_far, at)
         if taken:
+            crash.at("sending")
             self._seen = (*so_far, under_way(link.name, link.kind, at))
         return taken
 
@@ -95,6 +99,8 @@ class Backlog:
 
     async def finish(self, claimed: Claimed, delivery: Delivery, seconds: float) -> None:
         """Write the end of a delivery: within `seconds`, or later as soon as the log takes it."""
+        if delivery.status is Status.ACCEPTED:
+            crash.at("accepted")
         try:
             async with asyncio.timeout(seconds):
                 await self._log.finish(claimed, delivery)
@@ -105,6 +111,8 @@ class Backlog:
             self._waiting[claimed.id] = (claimed, delivery)
             if self._writer is None or self._writer.done():
                 self._writer = asyncio.create_task(self._keep_writing())
+        else:
+            crash.at("written")
 
     def forget(self, delivery_id: str) -> None:
         """The delivery runs again: how its last run ended is no longer of use."""

@@ -23,6 +23,7 @@ from aiohttp import ClientConnectorError
 from aiohttp.abc import AbstractResolver, ResolveResult
 from yarl import URL
 
+from sidecar import crash
 from sidecar.delivery.errors import (
     DeliveryError,
     Misconfigured,
@@ -105,6 +106,8 @@ class HttpTransport:
         self._resolver = _GuardedResolver(allow_private=allow_private)
         trace = aiohttp.TraceConfig()
         trace.on_request_headers_sent.append(_mark_left)
+        if crash.is_armed("left"):
+            trace.on_request_chunk_sent.append(_crash_behind)
         # limit=0: the chain bounds what is in flight; a wait for a pool slot would look like an
         # outage of the provider (it counts against the same time).
         self._session = aiohttp.ClientSession(
@@ -238,6 +241,15 @@ async def _mark_left(
     # aiohttp calls this just before the first byte is handed to the socket: from here on the
     # request may have been taken.
     context.trace_request_ctx.left = True
+
+
+async def _crash_behind(
+    session: aiohttp.ClientSession,
+    context: SimpleNamespace,
+    params: aiohttp.TraceRequestChunkSentParams,
+) -> None:
+    # aiohttp calls this just before it writes the body, the head with it, in one step of the loop.
+    asyncio.get_running_loop().call_soon(crash.at, "left")
 
 
 def _before_leaving(error: Exception) -> DeliveryError:

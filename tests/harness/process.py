@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.client
 import json
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -64,9 +65,9 @@ class Sidecar:
             assert self.process.poll() is None, f"it ended: {self.errors.read_text()}"
             return next((line for line in self.lines if line.get("event") == "ready"), None)
 
-        where = wait_for(announced, "the ready line")["listen"][0]
-        if not where.startswith("unix:"):
-            self.port = int(where.rpartition(":")[2])
+        self.where: str = wait_for(announced, "the ready line")["listen"][0]
+        if self.where.startswith("http"):
+            self.port = int(self.where.rpartition(":")[2])
         return self
 
     def call(
@@ -77,17 +78,7 @@ class Sidecar:
         It presents the canary token, which no sidecar may repeat, where `headers` name none; an
         `Authorization` of None presents nothing.
         """
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=PATIENCE)
-        try:
-            sent = body if isinstance(body, bytes) or body is None else json.dumps(body).encode()
-            kind = {} if body is None else {"Content-Type": "application/json"}
-            chosen = {"Authorization": f"Bearer {TOKEN}", **kind, **(headers or {})}
-            presented = {name: value for name, value in chosen.items() if value is not None}
-            connection.request(method, path, sent, presented)
-            response = connection.getresponse()
-            return Answer(response.status, dict(response.getheaders()), response.read())
-        finally:
-            connection.close()
+        return exchange(self.where, method, path, body, headers)
 
     def send(self, channel: str = "sms", *, headers: Any = None, **fields: Any) -> Answer:
         to = PHONE if channel == "sms" else EMAIL
@@ -135,7 +126,45 @@ class Sidecar:
         with self.process.stdout as stdout:
             for line in stdout:
                 self.raw.append(line)
-                self.lines.append(json.loads(line))
+                if line.endswith("\n"):  # not one that a SIGKILL cut off
+                    self.lines.append(json.loads(line))
+
+
+class UnixConnection(http.client.HTTPConnection):
+    """To a listener on a Unix socket."""
+
+    def __init__(self, path: str, timeout: float) -> None:
+        super().__init__("localhost", timeout=timeout)
+        self._path = path
+
+    def connect(self) -> None:
+        self.sock = socket.socket(socket.AF_UNIX)
+        self.sock.settimeout(self.timeout)
+        self.sock.connect(self._path)
+
+
+def connect(where: str) -> http.client.HTTPConnection:
+    """A connection, not yet made, to what the ready line calls `where`."""
+    if where.startswith("unix:"):
+        return UnixConnection(where.removeprefix("unix:"), PATIENCE)
+    return http.client.HTTPConnection("127.0.0.1", int(where.rpartition(":")[2]), timeout=PATIENCE)
+
+
+def exchange(
+    where: str, method: str, path: str, body: Any = None, headers: Mapping[str, str] | None = None
+) -> Answer:
+    """One HTTP exchange; see `Sidecar.call`. Raises OSError or HTTPException without an answer."""
+    connection = connect(where)
+    try:
+        sent = body if isinstance(body, bytes) or body is None else json.dumps(body).encode()
+        kind = {} if body is None else {"Content-Type": "application/json"}
+        chosen = {"Authorization": f"Bearer {TOKEN}", **kind, **(headers or {})}
+        presented = {name: value for name, value in chosen.items() if value is not None}
+        connection.request(method, path, sent, presented)
+        response = connection.getresponse()
+        return Answer(response.status, dict(response.getheaders()), response.read())
+    finally:
+        connection.close()
 
 
 class Answer:
