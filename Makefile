@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 PLUGINS := aws sendgrid twilio smtp console
 EDITABLE := -e . $(foreach p,$(PLUGINS),-e ./plugins/$(p))
 
-.PHONY: help setup run test check format schema constraints clean
+.PHONY: help setup run test check mutate format schema constraints clean
 
 help:  ## say what can be done
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 16
@@ -32,6 +32,9 @@ check: setup  ## ruff and mypy --strict
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+mutate: setup  ## change the core bit by bit: do its tests notice? (ten minutes)
+	$(BIN)/python tests/mutation/run.py
 
 format: setup  ## let ruff put the code in shape
 	$(BIN)/ruff check --fix .

@@ -190,7 +190,7 @@ class ProviderContract:
             "id": "m-1",
             "channel": channel,
             "to": "ada@example.com" if channel == "email" else "+14155552671",
-            "text": "Your code is 482913",
+            "text": "Your code is 739184620517",
             "subject": "Your code" if channel == "email" else None,
             "expires_in": 300.0,
         }
@@ -296,4 +296,4 @@ class HttpProviderContract(ProviderContract):
         assert isinstance(result, DeliveryError), result
         printed = f"{result!r} {result} {result.reason} {result.code}"
         assert message.to not in printed
-        assert "482913" not in printed
+        assert "739184620517" not in printed

@@ -57,6 +57,45 @@ def test_secrets_in_lists_and_mappings_are_struck_out_too(lines):
     assert lines()[0]["nested"] == [{"a": ["***"]}]
 
 
+def test_the_shortest_secret_that_is_struck_out_has_six_characters():
+    redactor = logs.Redactor()
+    redactor.add(["sixsix", "five5"])
+    assert redactor.clean("sixsix five5") == "*** five5"
+
+
+def test_a_secret_that_was_rotated_out_stays_struck_out():
+    redactor = logs.Redactor()
+    redactor.add(["canary-old"])
+    redactor.add(["canary-old", "canary-new"])
+    redactor.add(["canary-new"])
+    assert redactor.clean("canary-old canary-new") == "*** ***"
+
+
+def test_a_secret_is_a_text_and_no_pattern():
+    redactor = logs.Redactor()
+    redactor.add(["a.c+e(f"])
+    assert redactor.clean("a.c+e(f abcce(f") == "*** abcce(f"
+
+
+def test_of_a_secret_within_a_secret_nothing_is_left():
+    redactor = logs.Redactor()
+    redactor.add(["canary-secret", "a-canary-secret", "canary-secret-longer"])
+    told = redactor.clean("a-canary-secret canary-secret-longer canary-secret")
+    assert told == "*** *** ***"
+
+
+def test_a_field_is_cut_where_it_is_longer_than_the_limit():
+    redactor = logs.Redactor()
+    assert redactor.clean("y" * 1000) == "y" * 1000
+    assert redactor.clean("y" * 1001) == "y" * 1000 + "..."
+
+
+def test_a_secret_is_struck_out_before_the_cut():
+    redactor = logs.Redactor()
+    redactor.add(["canary-secret"])
+    assert "canary" not in redactor.clean("y" * 994 + "canary-secret")
+
+
 def test_a_line_that_was_put_together_before_tells_its_place_alone(lines):
     logging.getLogger("somelib").error(f"sent {482913} to +14155550199")  # noqa: G004
     (line,) = lines()

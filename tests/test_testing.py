@@ -18,7 +18,7 @@ from sidecar.testing import (
 )
 from sidecar.transport import HttpTransport, error_for_status
 
-MESSAGE = Message("m-1", "sms", "+14155552671", "Your code is 482913")
+MESSAGE = Message("m-1", "sms", "+14155552671", "Your code is 739184620517")
 
 
 # The clock

@@ -12,7 +12,7 @@ from sidecar.delivery.model import Attempt, Message
 from sidecar.delivery.policy import ChainPolicy, Verdict
 from sidecar.testing import ManualClock, ScriptedProvider, Step
 
-MESSAGE = Message("m-1", "sms", "+14155552671", "Your code is 482913")
+MESSAGE = Message("m-1", "sms", "+14155552671", "Your code is 739184620517")
 
 
 class NotedJournal:

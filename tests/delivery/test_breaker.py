@@ -37,6 +37,22 @@ def half_opened(breaker, clock):
     return breaker
 
 
+def test_the_defaults_of_a_breaker():
+    assert BreakerSettings() == BreakerSettings(
+        failure_threshold=5,
+        recovery_timeout=60.0,
+        success_threshold=2,
+        growth=2.0,
+        max_recovery_timeout=300.0,
+        jitter=0.0,
+        failure_rate=None,
+        window=60.0,
+        minimum=20,
+        slow_call=None,
+        enabled=True,
+    )
+
+
 # closed
 
 
@@ -302,6 +318,11 @@ def test_a_recovery_timeout_above_the_cap_is_kept(make, clock):
 def test_jitter_stays_within_its_share(make, spread, seconds):
     breaker = opened(make(spread=lambda: spread, jitter=0.1))
     assert breaker.seconds_to_half_open() == pytest.approx(seconds)
+
+
+def test_without_a_spread_handed_in_there_is_no_jitter(clock):
+    breaker = opened(Breaker(BreakerSettings(jitter=0.1), clock.monotonic))
+    assert breaker.seconds_to_half_open() == 60.0
 
 
 def test_jitter_does_not_grow_from_one_opening_to_the_next(make, clock):

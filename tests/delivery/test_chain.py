@@ -394,6 +394,43 @@ async def test_a_cancelled_delivery_gives_its_place_and_its_permit_back(box, unt
     await until(lambda: link.zombies == 0)
 
 
+# What a chain foresees
+
+
+async def test_the_first_link_whose_gates_are_open_is_foreseen_with_those_passed_by(box, trail):
+    box.link("off", enabled=False)
+    box.link("open")
+    box.link("good")
+    box.link("spare")
+    box.break_down("open")
+    passed_by, link = box.chain.foresee()
+    assert trail(passed_by) == ["off:disabled", "open:circuit_open"]
+    assert link is box.links["good"]
+    assert trail(await box.deliver()) == ["off:disabled", "open:circuit_open", "good:accepted"]
+
+
+async def test_to_foresee_changes_nothing(box):
+    link = box.link("a")
+    box.break_down("a")
+    box.clock.advance(60.0)
+    assert [box.chain.foresee() for _ in range(3)] == [((), link)] * 3
+    assert (link.in_flight, box.room.in_flight, link.breaker.would_start()) == (0, 0, True)
+
+
+async def test_nobody_is_foreseen_where_every_gate_is_shut(box):
+    box.link("off", enabled=False)
+    box.link("open")
+    box.break_down("open")
+    assert box.chain.foresee() is None
+
+
+async def test_nobody_is_foreseen_where_there_is_no_room_at_once(make_box):
+    box = make_box(in_flight_per_provider=1)
+    await box.room.enter(box.link("a"), 0.0)
+    box.link("b")
+    assert box.chain.foresee() is None
+
+
 # What a chain says about its next opening
 
 

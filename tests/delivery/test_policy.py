@@ -13,6 +13,7 @@ from sidecar.delivery.policy import (
     ChainPolicy,
     OnRejected,
     OnUnknown,
+    Panic,
     duplicate_possible,
     maybe_sent,
     status_of,
@@ -52,6 +53,15 @@ def test_every_outcome_has_its_row():
 def test_a_row_says_what_the_semantics_say(outcome, following, hears, maybe):
     rule = RULES[Outcome(outcome)]
     assert (rule.next, rule.verdict, rule.maybe_sent) == (following, hears, maybe)
+
+
+def test_the_defaults_of_a_chain():
+    assert ChainPolicy() == ChainPolicy(
+        on_unknown=OnUnknown.FAILOVER,
+        on_rejected=OnRejected.STOP,
+        panic=Panic.PROBE,
+        max_unknown_failovers=1,
+    )
 
 
 @pytest.mark.parametrize("outcome", ["refused", "throttled", "unavailable", "misconfigured"])

@@ -24,6 +24,9 @@ _open: set[str] = set()
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    if "installed" in _session:
+        return
+    _session["installed"] = True
     install(WATCH)
     plain = pytest.TempPathFactory.mktemp
 
@@ -60,7 +63,8 @@ def pytest_runtest_makereport(item: pytest.Item, call: Any) -> Iterator[None]:
         faults = [f"leaked {fault}" for fault in dict.fromkeys(found)]
         faults += [f"not scanned: {fault}" for fault in WATCH.unscanned]
         WATCH.unscanned.clear()
-        WATCH.forget_folders_of(item.nodeid)
+        if "tmp_path" in getattr(item, "funcargs", {}):
+            WATCH.forget(item.funcargs["tmp_path"])  # type: ignore[attr-defined]
         _open.discard(item.nodeid)
         if faults:
             before = f"{report.longrepr}\n" if report.failed else ""

@@ -112,10 +112,10 @@ class Conversation:
 
     def take(self) -> bytes:
         """What is new and no exemption."""
-        data, first = bytes(self._received), not self._scanned
-        if data:
-            self._scanned = True
-            self._received.clear()
+        end, first = len(self._received), not self._scanned
+        data = bytes(self._received[:end])
+        del self._received[:end]
+        self._scanned = self._scanned or bool(data)
         if first and _STAND_IN.search(data.partition(b"\r\n\r\n")[0] + b"\r\n"):
             return b""
         if first and _INBOX.match(self.asked):
@@ -168,7 +168,7 @@ class Watch:
         self.scan = Scan()
         self.test: str | None = None
         self.processes: list[Process] = []
-        self.folders: dict[Path, str] = {}
+        self.folders: set[Path] = set()
         self.planted = dict.fromkeys(_PLANTS, 0)
         self.served: set[str] = set()
         self.leaks: list[str] = []
@@ -242,7 +242,7 @@ class Watch:
     def folder(self, path: Path) -> None:
         """Everything below `path` is scanned from now on."""
         if self.test is not None:
-            self.folders.setdefault(Path(os.path.realpath(path)), self.test)
+            self.folders.add(Path(os.path.realpath(path)))
 
     def said(self, connection: socket.socket, data: Any) -> None:
         """A client has sent this."""
@@ -279,6 +279,8 @@ class Watch:
         path = os.path.realpath(f"/proc/self/fd/{descriptor}")
         if path in ("/dev/full", os.devnull):
             return  # nothing can be written there
+        if any(os.path.sameopenfile(descriptor, ours) for ours in (1, 2)):
+            return  # pytest captures it
         if Path(path).is_file():
             self._outputs.add(path)
         else:
@@ -303,9 +305,11 @@ class Watch:
                 self._report(conversation.take(), f"an answer of {conversation.address}")
             for folder in list(self.folders):
                 self._scan_folder(folder)
+                if not folder.exists():
+                    self.folders.discard(folder)
         finally:
             self._busy.now = False
-        alive = set(self._clients.values())
+        alive = set(self._clients.data.values())  # copied at once: others connect meanwhile
         self._conversations = [one for one in self._conversations if one in alive]
         found, self.leaks = self.leaks, []
         return found
@@ -314,10 +318,9 @@ class Watch:
         """Scan what pytest has captured."""
         self._report(text.encode("utf-8", "replace"), where, console=console)
 
-    def forget_folders_of(self, test: str) -> None:
-        """The test's own folders change no more."""
-        for folder in [folder for folder, maker in self.folders.items() if maker == test]:
-            del self.folders[folder]
+    def forget(self, folder: Path) -> None:
+        """This folder changes no more."""
+        self.folders.discard(Path(os.path.realpath(folder)))
 
     def _scan_process(self, process: Process, *, last: bool) -> None:
         runs = process.runs
@@ -372,8 +375,8 @@ class Watch:
         self.leaks += [f"{where}: {found}" for found in self.scan.find(data)]
 
     def _is_stand_in(self, address: Any) -> bool:
-        for bound in list(self._bound):
-            with suppress(OSError):
+        for bound in [found() for found in list(self._bound.data)]:
+            with suppress(OSError, AttributeError):
                 if bound.getsockname()[1:2] == address[1:2] and not isinstance(address, str):
                     return True
                 if bound.getsockname() == address:

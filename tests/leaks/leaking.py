@@ -174,6 +174,16 @@ def test_leaks_into_a_file_that_was_removed(tmp_path):
     (tmp_path / "new").unlink()
 
 
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory):
+    return tmp_path_factory.mktemp("shared")
+
+
+@pytest.mark.parametrize("number", [1, 2])
+def test_leaks_into_a_folder_that_tests_share(shared, number):
+    run(f"open('new{number}', 'w').write('{CODE}')", cwd=shared)
+
+
 def test_leaks_in_an_answer():
     ask(f'{{"reason": "no such number: {PHONE}"}}')
 

@@ -13,6 +13,7 @@ import pytest
 from harness import leaks
 from harness.leak_watch import CONSOLE_BLOCK
 from harness.leaks import CANARIES, Scan
+from sidecar.testing import ProviderContract, ScriptedProvider
 
 SCAN = Scan()
 PLANTED = {
@@ -67,6 +68,15 @@ def test_a_canary_cut_by_the_border_of_two_chunks_is_found_once(tmp_path, canary
         found = [f for f in SCAN.find_in(file, chunk=1024) if f.how == "raw"]
         assert [f.at for f in found if CANARIES[f.what] == canary] == [before]
     file.write_bytes(b"")
+
+
+def test_the_plugins_plant_the_same_canaries():
+    class Any(ProviderContract):
+        provider_class = ScriptedProvider
+
+    sent = Any().message(channel="sms", to=leaks.PHONE)
+    assert leaks.CODE in sent.text
+    assert {found.what for found in SCAN.find(sent.to.encode())} == {"the phone number"}
 
 
 def test_what_is_random_holds_no_canary():

@@ -12,8 +12,8 @@ from sidecar import AccountState, Message, Misconfigured, Receipt
 from sidecar_aws.ses import Ses, SesConfig
 from sidecar_aws.sns import Sns, SnsConfig
 
-MAIL = Message("m-1", "email", "ada@example.com", "Your code is 482913", subject="Your code")
-TEXT = Message("m-1", "sms", "+14155552671", "Your code is 482913")
+MAIL = Message("m-1", "email", "ada@example.com", "Your code is 739184620517", subject="Your code")
+TEXT = Message("m-1", "sms", "+14155552671", "Your code is 739184620517")
 README = Path(__file__).parents[1] / "README.md"
 
 

@@ -13,7 +13,7 @@ from sidecar.testing import Answer, stub_server
 from sidecar_aws.credentials import Credentials
 from sidecar_aws.sns import Sns, SnsConfig
 
-TEXT = Message("m-1", "sms", "+14155552671", "Your code is 482913")
+TEXT = Message("m-1", "sms", "+14155552671", "Your code is 739184620517")
 TAKEN = Answer(200, {}, b"<PublishResult><MessageId>m</MessageId></PublishResult>")
 EXPIRED = Answer(
     403, {}, b"<ErrorResponse><Error><Code>ExpiredToken</Code></Error></ErrorResponse>"

@@ -11,8 +11,8 @@ from sidecar_aws.ses import Ses, SesConfig
 from sidecar_aws.sns import DOUBTFUL, Sns, SnsConfig
 
 KEYS = {"region": "us-east-1", "access_key_id": "AKIA", "secret_access_key": "secret"}
-MAIL = Message("m-1", "email", "ada@example.com", "Your code is 482913", subject="Your code")
-TEXT = Message("m-1", "sms", "+14155552671", "Your code is 482913")
+MAIL = Message("m-1", "email", "ada@example.com", "Your code is 739184620517", subject="Your code")
+TEXT = Message("m-1", "sms", "+14155552671", "Your code is 739184620517")
 UNVERIFIED = (
     "Email address is not verified. The following identities failed the check in region"
     " US-EAST-1: {}"
@@ -178,7 +178,7 @@ async def test_the_code_is_found_wherever_aws_puts_it(answer):
     assert (type(error), error.code) == (Misconfigured, "SendingPausedException")
 
 
-@pytest.mark.parametrize("code", ["482913", "ada@example.com", "<b>", "x" * 65, "A B"])
+@pytest.mark.parametrize("code", ["739184620517", "ada@example.com", "<b>", "x" * 65, "A B"])
 async def test_what_is_no_code_is_not_passed_on_as_one(code):
     error = await ses(Answer(400, {}, json.dumps({"code": code}).encode()))
     assert error.code == "400"

@@ -20,11 +20,16 @@ BOTH_IDS = {
 
 def mail(**changes):
     chosen = {"id": "m-1", "channel": "email", "to": "ada@example.com", "subject": "Your code"}
-    return Message(**{**chosen, "text": "Your code is 482913", **changes})
+    return Message(**{**chosen, "text": "Your code is 739184620517", **changes})
 
 
 def text(**changes):
-    chosen = {"id": "m-1", "channel": "sms", "to": "+14155552671", "text": "Your code is 482913"}
+    chosen = {
+        "id": "m-1",
+        "channel": "sms",
+        "to": "+14155552671",
+        "text": "Your code is 739184620517",
+    }
     return Message(**{**chosen, **changes})
 
 
@@ -117,11 +122,11 @@ async def test_a_line_break_in_a_header_is_rejected_before_it_leaves(field, bad)
 
 
 async def test_each_text_of_a_mail_has_its_place():
-    body = await request_of(Ses, mail(html="<b>482913</b>", reply_to="help@example.org"))
+    body = await request_of(Ses, mail(html="<b>739184620517</b>", reply_to="help@example.org"))
     simple = body["Content"]["Simple"]
     assert simple["Subject"] == {"Data": "Your code", "Charset": "UTF-8"}
-    assert simple["Body"]["Text"] == {"Data": "Your code is 482913", "Charset": "UTF-8"}
-    assert simple["Body"]["Html"] == {"Data": "<b>482913</b>", "Charset": "UTF-8"}
+    assert simple["Body"]["Text"] == {"Data": "Your code is 739184620517", "Charset": "UTF-8"}
+    assert simple["Body"]["Html"] == {"Data": "<b>739184620517</b>", "Charset": "UTF-8"}
     assert body["ReplyToAddresses"] == ["help@example.org"]
     assert body["Destination"] == {"ToAddresses": ["ada@example.com"]}
 

@@ -73,7 +73,7 @@ def assert_same(ours, theirs):
 async def test_ses(frozen_time, token, extra, more):
     chosen = {"configuration_set": "codes"} if more else {}
     message = Message(
-        "m 1", "email", "ada@example.com", "Код 482913 €", subject="Ihr Code €", **extra
+        "m 1", "email", "ada@example.com", "Код 739184620517 €", subject="Ihr Code €", **extra
     )
     body = {"Text": {"Data": message.text, "Charset": "UTF-8"}}
     if message.html:
@@ -100,7 +100,7 @@ async def test_ses(frozen_time, token, extra, more):
 
 @pytest.mark.parametrize("token", TOKENS)
 async def test_sns(frozen_time, token):
-    text = "Your code is 482913 & more: ~ * ' ( ) é € 😀\nbye"
+    text = "Your code is 739184620517 & more: ~ * ' ( ) é € 😀\nbye"
     attributes = {
         "AWS.SNS.SMS.SMSType": {"DataType": "String", "StringValue": "Promotional"},
         "AWS.SNS.SMS.SenderID": {"DataType": "String", "StringValue": "Example"},

@@ -20,7 +20,7 @@ class TestConsole(ProviderContract):
         message = self.message(channel="sms", to="+14155552671", subject=None)
         receipt = await self.make().send(message, timeout=1.0)
         out, err = capfd.readouterr()
-        assert err == "sms to +14155552671 (otp, m-1)\n  | Your code is 482913\n"
+        assert err == "sms to +14155552671 (otp, m-1)\n  | Your code is 739184620517\n"
         assert out == ""
         assert receipt.simulated
         assert receipt.message_id
@@ -71,7 +71,7 @@ class TestConsole(ProviderContract):
         kept = console.inbox()
         assert kept is not None
         assert [item.id for item in kept] == [f"m-{n}" for n in reversed(range(5, KEPT + 5))]
-        assert (kept[0].to, kept[0].text) == ("ada@example.com", "Your code is 482913")
+        assert (kept[0].to, kept[0].text) == ("ada@example.com", "Your code is 739184620517")
 
     @pytest.mark.parametrize("environment", ["production", " Production "])
     def test_it_does_not_exist_in_production(self, environment: str, monkeypatch: Any) -> None:

@@ -16,7 +16,7 @@ from sidecar_console import Console
 
 async def main():
     console = Console("console", ProviderConfig(kind="console"))
-    message = Message(id="m", channel="sms", to="+14155552671", text="482913 " + "x" * 8000)
+    message = Message(id="m", channel="sms", to="+14155552671", text="739184620517 " + "x" * 8000)
     for sent in range(100):
         try:
             await console.send(message, timeout=1.0)
@@ -85,7 +85,7 @@ def test_a_file_takes_everything(tmp_path: Any) -> None:
     with (tmp_path / "err").open("w+") as file:
         assert outcome(stderr=file) == "accepted"
         file.seek(0)
-        assert file.read().count("482913") == 100
+        assert file.read().count("739184620517") == 100
 
 
 def pipe() -> tuple[IO[bytes], IO[bytes]]:

@@ -28,7 +28,7 @@ MESSAGE = Message(
     id="m-1",
     channel="email",
     to="ada@example.com",
-    text="Your code is 482913",
+    text="Your code is 739184620517",
     subject="Your code",
 )
 

@@ -33,7 +33,7 @@ MESSAGE_ID = "<b5d1a2ba6e5b4c7c5a1e5aa5df4b6a3c@example.com>"
 
 def message(**changes: Any) -> Message:
     fields = {"id": "m-1", "channel": "email", "to": "ada@example.com", "subject": "Your code"}
-    return Message(**{**fields, "text": "Your code is 482913 🔑", **changes})
+    return Message(**{**fields, "text": "Your code is 739184620517 🔑", **changes})
 
 
 async def ours(url: str, sent: Message, **changes: Any) -> Receipt | DeliveryError:
@@ -89,7 +89,7 @@ def official(sent: Message, *, sender: str = SENDER, mail_id: str = MESSAGE_ID) 
 
 def with_template(mail: helpers.Mail) -> helpers.Mail:
     mail.template_id = "d-1"
-    mail.dynamic_template_data = {"code": "482913"}
+    mail.dynamic_template_data = {"code": "739184620517"}
     return mail
 
 
@@ -97,14 +97,14 @@ def unchanged(mail: helpers.Mail) -> helpers.Mail:
     return mail
 
 
-TEMPLATE = {"sendgrid": {"template_id": "d-1", "dynamic_template_data": {"code": "482913"}}}
+TEMPLATE = {"sendgrid": {"template_id": "d-1", "dynamic_template_data": {"code": "739184620517"}}}
 
 
 @pytest.mark.parametrize(
     ("sent", "finish"),
     [
         (message(), unchanged),
-        (message(html="<b>482913</b>"), unchanged),
+        (message(html="<b>739184620517</b>"), unchanged),
         (message(reply_to="Help <help@example.com>"), unchanged),
         (message(reply_to="help@example.com", purpose="alert"), unchanged),
         (message(extra=TEMPLATE), with_template),

@@ -45,7 +45,7 @@ class TestSendGrid(HttpProviderContract):
             "from": {"name": "Example", "email": "codes@example.com"},
             "subject": "Your code",
             "personalizations": [{"to": [{"email": "ada@example.com"}]}],
-            "content": [{"type": "text/plain", "value": "Your code is 482913"}],
+            "content": [{"type": "text/plain", "value": "Your code is 739184620517"}],
             "headers": {"Message-ID": f"<{digest}@example.com>"},
             "tracking_settings": {
                 "click_tracking": {"enable": False, "enable_text": False},
@@ -59,7 +59,9 @@ class TestSendGrid(HttpProviderContract):
         assert request.headers["content-type"] == "application/json"
 
     async def test_the_plain_text_comes_before_the_html(self) -> None:
-        _, stub = await self.send_to(self.accepted, message=self.message(html="<b>482913</b>"))
+        _, stub = await self.send_to(
+            self.accepted, message=self.message(html="<b>739184620517</b>")
+        )
         assert [part["type"] for part in mail_of(stub)["content"]] == ["text/plain", "text/html"]
 
     async def test_any_text_arrives_as_it_was(self) -> None:
@@ -97,12 +99,15 @@ class TestSendGrid(HttpProviderContract):
         assert mail_of(stub)["reply_to"] == {"name": "Help", "email": "help@example.com"}
 
     async def test_a_message_may_bring_a_template(self) -> None:
-        extra = {"template_id": "d-1", "dynamic_template_data": {"code": "482913", "n": [1]}}
+        extra = {"template_id": "d-1", "dynamic_template_data": {"code": "739184620517", "n": [1]}}
         message = self.message(subject=None, extra={"sendgrid": extra})
         _, stub = await self.send_to(self.accepted, message=message)
         mail = mail_of(stub)
         assert mail["template_id"] == "d-1"
-        assert mail["personalizations"][0]["dynamic_template_data"] == {"code": "482913", "n": [1]}
+        assert mail["personalizations"][0]["dynamic_template_data"] == {
+            "code": "739184620517",
+            "n": [1],
+        }
         assert "subject" not in mail
 
     @pytest.mark.parametrize(
@@ -169,7 +174,7 @@ class TestSendGrid(HttpProviderContract):
         await self.send_to(self.accepted)
         result, _ = await self.send_to(Answer(401, {}, b'{"errors": [{"message": "ada@"}]}'))
         assert isinstance(result, Misconfigured)
-        for canary in ("canary-key", "482913", "ada@"):
+        for canary in ("canary-key", "739184620517", "ada@"):
             assert canary not in caplog.text
 
 

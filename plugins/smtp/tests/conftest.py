@@ -212,7 +212,7 @@ def message() -> Callable[..., Message]:
             "id": "m-1",
             "channel": "email",
             "to": "ada@example.org",
-            "text": "Your code is 482913",
+            "text": "Your code is 739184620517",
             "subject": "Your code",
         }
         return Message(**{**chosen, **changes})

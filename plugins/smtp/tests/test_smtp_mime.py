@@ -31,7 +31,7 @@ addresses = st.sampled_from(["ada@example.org", "jürgen@example.org", longest])
 
 
 def mail_of(**changes: Any) -> Mail:
-    chosen = {"id": "m-1", "channel": "email", "to": "ada@example.org", "text": "482913"}
+    chosen = {"id": "m-1", "channel": "email", "to": "ada@example.org", "text": "739184620517"}
     return compose(Message(**{**chosen, **changes}), SENDER)
 
 
@@ -152,9 +152,9 @@ def test_the_message_id_is_the_same_for_every_attempt() -> None:
 
 
 def test_neither_recipient_nor_text_print() -> None:
-    mail = mail_of(to="ada@example.org", text="482913")
+    mail = mail_of(to="ada@example.org", text="739184620517")
     assert "ada" not in repr(mail)
-    assert "482913" not in repr(mail)
+    assert "739184620517" not in repr(mail)
 
 
 @settings(max_examples=60, deadline=None)

@@ -37,7 +37,7 @@ def answer(status: int, headers: dict[str, str] | None = None, /, **body: Any) -
 
 
 async def error_of(given: Answer) -> DeliveryError:
-    message = Message(id="m-1", channel="sms", to="+14155552671", text="Your code is 482913")
+    message = Message(id="m-1", channel="sms", to="+14155552671", text="Your code is 739184620517")
     async with stub_server(given) as stub:
         config = TwilioConfig.model_validate({**SETTINGS, "base_url": stub.url})
         async with Twilio("t", config) as provider:

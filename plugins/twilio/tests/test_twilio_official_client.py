@@ -30,7 +30,7 @@ MESSAGE = Message(
     id="m-1",
     channel="sms",
     to="+14155552671",
-    text="Código & clé = 482913 + 1% ~/🔑\nbye",
+    text="Código & clé = 739184620517 + 1% ~/🔑\nbye",
     expires_in=300.0,
 )
 CREATED = json.dumps({"sid": "SM" + "1" * 32, "status": "queued"}).encode()
@@ -124,7 +124,7 @@ async def test_both_send_the_same_bytes(
 async def test_the_magic_numbers_fail_as_twilio_documents(
     stand_in: Any, to: str, sender: str, code: int, outcome: type[DeliveryError]
 ) -> None:
-    message = Message(id="m-1", channel="sms", to=to, text="Your code is 482913")
+    message = Message(id="m-1", channel="sms", to=to, text="Your code is 739184620517")
     error = await ours(stand_in.url, message, sender=sender)
     official = await theirs(stand_in.url, call=create(to, sender))
     assert isinstance(error, outcome)
