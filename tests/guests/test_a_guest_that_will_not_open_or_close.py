@@ -172,7 +172,8 @@ def test_an_inbox_that_fails_is_none(start, tmp_path, body):
     assert sidecar.call("GET", "/v1/inbox").status == 404
     assert sidecar.call("GET", "/inbox").status == 404
     assert sidecar.send().status == 200
-    assert sidecar.events("inbox_failed")[0]["provider"] == "box"
+    told = wait_for(lambda: sidecar.events("inbox_failed"), "that to be told")
+    assert told[0]["provider"] == "box"
     assert sidecar.stop() == 0
     assert CODE not in "".join(sidecar.raw) + sidecar.errors.read_text()
 
