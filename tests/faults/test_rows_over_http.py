@@ -100,6 +100,18 @@ def test_n7_half_an_answer_or_none_is_unknown(rig, fault):
     assert said["circuit"] == "closed 1/5"
 
 
+@pytest.mark.parametrize("fault", ["truncate", "reset", "eof"])
+@every_kind
+def test_n7_the_same_over_tls(rig, fault):
+    first, tls, spare = rig.chain
+    rig.faultd.set(first, "refuse")
+    rig.faultd.set(tls, fault)
+    sent = rig.send()
+    assert sent.answer.trail == [(first, "unavailable"), (tls, "unknown"), (spare, "accepted")]
+    assert LOST in sent.document["attempts"][1]["reason"]
+    assert sent.document["duplicate_possible"] is True
+
+
 @pytest.mark.parametrize("fault", ["reset", "eof"])
 @every_kind
 def test_n7_a_connection_that_ends_at_once_is_known_only_to_have_ended(rig, fault):
