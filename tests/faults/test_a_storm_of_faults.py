@@ -24,6 +24,8 @@ FAULTS = {
         ("eof", {"at": "connect"}),
         ("lost", {"how": "reset"}),
         ("lost", {"how": "eof"}),
+        ("lost", {"probability": 1.0}),
+        ("lost", {"probability": 1.0}),
         ("truncate", {}),
         ("big", {}),
         ("answer", {"body": "html"}),
@@ -38,6 +40,7 @@ FAULTS = {
         ("auth", {}),
         ("eof", {"at": "greeting"}),
         ("lost", {"how": "eof"}),
+        ("lost", {"probability": 1.0}),
         ("truncate", {}),
         ("reject", {"probability": 0.2}),
         ("slow", {"delay": 0.2}),
@@ -70,7 +73,7 @@ def break_some(faultd, rig, chance):
     for name in rig.chain:
         faultd.heal(name)
         kind = faultd.providers[name]["kind"]
-        if chance.random() < 0.7:
+        if chance.random() < 0.8:
             fault, options = chance.choice(FAULTS["smtp" if kind == "smtp" else "http"])
             strikes = {"probability": 0.6, "seed": chance.randrange(1000)}
             faultd.set(name, fault, **{**strikes, **options} if fault != "refuse" else options)
