@@ -58,6 +58,7 @@ def test_the_defaults_of_a_breaker():
 
 def test_exactly_the_fifth_failure_opens(make):
     breaker = make()
+    assert breaker.reason is None
     assert [call(breaker, FAILURE) for _ in range(4)] == [None] * 4
     assert (breaker.state, breaker.consecutive_failures) == (State.CLOSED, 4)
     transition = call(breaker, FAILURE)
