@@ -418,6 +418,7 @@ def test_reset_closes_an_open_circuit_with_clean_counters(make):
 
 def test_settings_that_switch_it_off_survive_a_reset(make):
     breaker = make(enabled=False)
+    assert call(breaker, FAILURE) is None
     breaker.isolate()
     breaker.reset()
     assert breaker.state is State.DISABLED
