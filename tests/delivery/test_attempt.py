@@ -217,6 +217,8 @@ async def test_an_answer_that_is_no_usable_receipt_is_a_crash(run, answer):
     ended = await run(lambda message: answer)
     assert (ended.outcome, ended.provider_message_id) == (Outcome.CRASHED, None)
     assert len(ended.reason) < 100
+    if isinstance(answer, Receipt):
+        assert ended.reason == "the plugin returned a Receipt without a usable message id"
 
 
 async def test_the_longest_usable_message_id(run):

@@ -58,6 +58,7 @@ def test_the_defaults_of_a_breaker():
 
 def test_exactly_the_fifth_failure_opens(make):
     breaker = make()
+    assert breaker.reason is None
     assert [call(breaker, FAILURE) for _ in range(4)] == [None] * 4
     assert (breaker.state, breaker.consecutive_failures) == (State.CLOSED, 4)
     transition = call(breaker, FAILURE)
@@ -417,6 +418,7 @@ def test_reset_closes_an_open_circuit_with_clean_counters(make):
 
 def test_settings_that_switch_it_off_survive_a_reset(make):
     breaker = make(enabled=False)
+    assert call(breaker, FAILURE) is None
     breaker.isolate()
     breaker.reset()
     assert breaker.state is State.DISABLED

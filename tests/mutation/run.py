@@ -193,7 +193,7 @@ def listed() -> set[tuple[str, str, str]]:
     for line in LIST.read_text().splitlines() if LIST.exists() else []:
         if heading := re.fullmatch(r"### `([\w.]+)`.*", line):
             module = heading[1]
-        elif row := re.fullmatch(r"\| `([^`]+)` \| `(.+)` \| (.*\S.*) \|", line):
+        elif module and (row := re.fullmatch(r"\| `([^`]+)` \| `(.+)` \| (.*\S.*) \|", line)):
             found.add((module, row[1], row[2].replace("\\|", "|")))
     return found
 
