@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 PLUGINS := aws sendgrid twilio smtp console
 EDITABLE := -e . $(foreach p,$(PLUGINS),-e ./plugins/$(p))
 
-.PHONY: help setup run test check mutate format schema constraints clean
+.PHONY: help setup run test soak check mutate format schema constraints clean
 
 help:  ## say what can be done
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 16
@@ -27,6 +27,10 @@ run: setup  ## serve on 127.0.0.1:8780 with providers.yaml
 test: setup  ## the checks, then the tests
 	$(MAKE) --no-print-directory check
 	$(BIN)/python -m pytest -n auto
+
+SECONDS := 1800
+soak: setup  ## every fault at once for half an hour: make soak SECONDS=120 SEED=7
+	@PYTHONPATH=tests $(BIN)/python -m soak --seconds $(SECONDS) $(if $(SEED),--seed $(SEED))
 
 check: setup  ## ruff and mypy --strict
 	$(BIN)/ruff check .

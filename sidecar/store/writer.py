@@ -115,6 +115,9 @@ class Writer(Generic[D]):
         timer = self._loop.call_later(self._timeout, self._give_up_waiting, job)
         try:
             answer: T = await job.future
+        except asyncio.CancelledError:
+            self._answered_in_vain(job)
+            raise
         finally:
             timer.cancel()
         return answer
@@ -159,6 +162,13 @@ class Writer(Generic[D]):
                 job.future.set_exception(job.error)
             else:
                 job.future.set_result(job.answer)
+
+    def _answered_in_vain(self, job: _Job[D]) -> None:
+        # After a stall of the loop the answer and the caller's timeout come in one turn: the
+        # future has the answer, the caller is cancelled all the same, and never sees it.
+        future = job.future
+        if future.done() and not future.cancelled() and future.exception() is None:
+            self._undo(job)
 
     def _undo(self, job: _Job[D]) -> None:
         if job.undo is None or job.error is not None:

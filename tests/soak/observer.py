@@ -15,6 +15,7 @@ from soak.service import KINDS, Service
 
 INTERVAL = 1.0
 PAGES = ("/health", "/metrics", "/livez", "/readyz")
+_BUSY = r"otp_(inflight|zombie_attempts|log_unwritten)\b.* [1-9]"
 LOG_IS_SLOW = b"the delivery log cannot be written"
 
 
@@ -67,9 +68,8 @@ class Observer:
         """I17. A circuit that moved while it was looked at proves nothing."""
         known = circuits(after.json)
         for name, state in before.items():
-            said = re.findall(
-                rf'^otp_breaker_state{{provider="{name}",state="(\w+)"}} 1.0$', page, re.MULTILINE
-            )
+            gauge = rf'^otp_breaker_state{{provider="{name}",state="(\w+)"}} 1.0$'
+            said = re.findall(gauge, page, re.MULTILINE)
             if known.get(name) == state and said != [state]:
                 again = circuits((await self.get("/health")).json).get(name)
                 if again == state:
@@ -89,12 +89,10 @@ class Observer:
         found: dict[str, Any] = (await self.get("/health")).json
         return found
 
-    async def idle(self) -> bool:
-        """Nothing is under way, and no attempt was abandoned that still runs."""
+    async def busy(self) -> list[str]:
+        """What is under way, or was abandoned and still runs: lines of the metrics."""
         page = (await self.get("/metrics")).body.decode()
-        return not re.search(
-            r"^otp_(inflight|zombie_attempts|log_unwritten)\b.* [1-9]", page, re.MULTILINE
-        )
+        return [line for line in page.splitlines() if re.match(_BUSY, line)]
 
     async def get(self, path: str) -> Answer:
         return await asyncio.to_thread(exchange, self._service.where, "GET", path)

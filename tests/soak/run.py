@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import random
+import shutil
 import sys
 import tempfile
 import time
@@ -28,6 +30,7 @@ SETTLE = 30.0
 LONGEST_SKIP = 5.0
 """Seconds that a throttled provider is skipped where it names no time, or nonsense."""
 OUTAGE = 4.0
+_TOLD = ("key", "channel", "deadline", "seconds", "lag", "began", "at")
 EVIDENCE = 8
 """Breaches of one invariant that are printed."""
 FEWEST = {"kills": 2, "faults": 10, "reloads": 3, "refused reloads": 1, "stops": 2, "sends": 200}
@@ -38,7 +41,7 @@ def say(text: str) -> None:
     sys.stdout.flush()
 
 
-async def soak(seconds: float, seed: int, rate: float) -> int:
+async def soak(seconds: float, seed: int, rate: float, keep: Path | None = None) -> int:
     say(f"soak of {seconds:.0f} s, SEED={seed} repeats its decisions")
     providers = {name: BY_TLS.get(name, False) for name in KINDS}
     with tempfile.TemporaryDirectory(prefix="soak-") as directory:
@@ -52,7 +55,10 @@ async def soak(seconds: float, seed: int, rate: float) -> int:
                 await run.course(seconds)
             finally:
                 await run.close()
-            return run.report()
+            code = run.report()
+            if code and keep is not None:
+                run.keep(keep)
+            return code
         finally:
             faultd.close()
 
@@ -328,6 +334,18 @@ class Run:
             "looks with a slow log": self._observer.slow_log,
         }
 
+    def keep(self, directory: Path) -> None:
+        """What the sidecar wrote, and what its clients were told, for who looks for the fault."""
+        shutil.copytree(self._home, directory, dirs_exist_ok=True, ignore=_sockets)
+        for number, life in enumerate(self._service.lives):
+            (directory / f"life-{number}.jsonl").write_text("".join(life.raw))
+        with (directory / "heard.jsonl").open("w") as file:
+            for one in self._traffic.heard:
+                said = one.answer and [one.answer.status, one.answer.headers, one.document]
+                fields = {name: getattr(one, name) for name in _TOLD}
+                file.write(json.dumps({**fields, "began_at": one.at - one.seconds, "said": said}))
+                file.write("\n")
+
     def report(self) -> int:
         """Print what was done and found; the exit code."""
         say(", ".join(f"{count} {what}" for what, count in self._done().items()))
@@ -344,6 +362,10 @@ class Run:
             say(f"SEED={self._seed} repeats its decisions")
         say(f"{len(self.found) - len(failed)} passed, {len(failed)} failed")
         return int(bool(failed))
+
+
+def _sockets(directory: str, names: list[str]) -> list[str]:
+    return [name for name in names if (Path(directory) / name).is_socket()]
 
 
 def _statuses(heard: Iterable[Heard]) -> str:

@@ -98,11 +98,11 @@ class Service:
     def write(self, chains: Chains = CHAINS, timeout: float = 0.8, **changed: str) -> Version:
         """A configuration with these chains; `changed` gives a provider another sender name."""
         lines = []
-        for name in KINDS:
+        for name, kind in KINDS.items():
             if not any(name in chain for chain in chains.values()):
                 continue
             more: dict[str, object] = {"timeout": timeout}
-            if KINDS[name] == "smtp":
+            if kind == "smtp":
                 more["pool"] = SMTP_POOL
             if name in changed:
                 more["sender"] = changed[name]
@@ -250,7 +250,7 @@ class Service:
         descriptors = 0
         for link in (mine / "fd").iterdir():
             try:
-                target = os.readlink(link)
+                target = str(link.readlink())
             except OSError:
                 continue
             descriptors += 1

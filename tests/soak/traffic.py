@@ -13,10 +13,12 @@ import aiohttp
 
 from harness.leaks import CODE, EMAIL, KEY, PHONE, TOKEN
 from harness.process import Answer
-from harness.storm import AGAIN, NO_SERVER_PAUSE, Told
+from harness.storm import AGAIN, Told
 from soak.service import DEADLINE, Service
 
 TO = {"sms": PHONE, "email": EMAIL}
+NO_SERVER_PAUSE = 0.5
+"""Seconds until a client asks again where nobody answered."""
 LONGEST_PAUSE = 2.0
 """Seconds: the most that `Retry-After` makes a client wait."""
 MOST_OPEN = 300
@@ -90,7 +92,7 @@ class Traffic:
         """No more sends; whether every key had its final answer in time."""
         self.flowing.clear()
         give_up = time.monotonic() + seconds
-        while self.open and time.monotonic() < give_up:
+        while self.open and time.monotonic() < give_up:  # noqa: ASYNC110  # a count, not an event
             await asyncio.sleep(0.05)
         if self._session is not None and not self.open:
             await self._session.close()
@@ -127,12 +129,16 @@ class Traffic:
                 await self._hang_up(key, body, deadline, chance.uniform(0.0, 0.4))
             if chance.random() < 0.05:
                 await asyncio.gather(*(self.ask(key, body, deadline) for _ in range(3)))
-            while (told := await self.ask(key, body, deadline)).answer is None or (
-                told.answer.status in AGAIN
-            ):
-                await asyncio.sleep(_pause(told.answer))
+            await self._persist(key, body, deadline)
         finally:
             self.open -= 1
+
+    async def _persist(self, key: str, body: dict[str, Any], deadline: float) -> None:
+        while True:
+            answer = (await self.ask(key, body, deadline)).answer
+            if answer is not None and answer.status not in AGAIN:
+                return
+            await asyncio.sleep(_pause(answer))
 
     async def _hang_up(
         self, key: str, body: dict[str, Any], deadline: float, seconds: float

@@ -106,7 +106,9 @@ def opened_for_nothing(service: Service) -> Iterator[str]:
 def late(heard: Sequence[Heard]) -> Iterator[str]:
     """I8. This process is late itself on a busy machine; so much is allowed for each answer."""
     for one in heard:
-        yield from oracle.late([one], slack=oracle.BUSY_MACHINE + one.lag)
+        for breach in oracle.late([one], slack=oracle.BUSY_MACHINE + one.lag):
+            said = one.answer and one.answer.status
+            yield f"{breach} The status was {said}, our own lag was {one.lag:.2f} s"
 
 
 def stalled(service: Service, lags: Sequence[float], own: float) -> Iterator[str]:

@@ -223,6 +223,29 @@ async def test_what_succeeds_after_its_caller_left_is_undone(how):
         assert await asyncio.wait_for(undone, PATIENT) == "stopped"
 
 
+async def test_what_succeeds_in_the_turn_in_which_its_caller_leaves_is_undone():
+    """The loop stood still: the answer and the end of the caller's patience are there at once."""
+    undone = asyncio.get_running_loop().create_future()
+
+    def undo(_, answer):
+        undone.get_loop().call_soon_threadsafe(undone.set_result, answer)
+
+    async def hurried():
+        async with asyncio.timeout(SOON):
+            return await writer.do(write("late"), undo=undo)
+
+    async with writing() as (writer, _):
+        task = asyncio.create_task(hurried())
+        await asyncio.sleep(0)
+        blocked = threading.Event()
+        while not writer.commits:
+            blocked.wait(SOON)
+        blocked.wait(5 * SOON)  # the thread has told it, and nobody could hear
+        with pytest.raises(TimeoutError):
+            await task
+        assert await asyncio.wait_for(undone, PATIENT) == "late"
+
+
 async def test_what_fails_after_its_caller_left_is_not_undone():
     undone = []
     async with writing(timeout=SOON, hang=SOON) as (writer, ledger):
