@@ -83,7 +83,9 @@ def test_no_content_type_takes_the_loop_its_turns(sidecar, kind):
     for number in range(3):  # of seconds each, for the standard library's parser
         headers = {"Content-Type": f"{kind} {number}"}
         assert sidecar.call("POST", "/v1/send", b"{}", headers).status in (415, 422)
-    assert not [line for line in sidecar.events("loop_blocked") if line["where"].startswith("email")]
+    assert not [
+        line for line in sidecar.events("loop_blocked") if line["where"].startswith("email")
+    ]
 
 
 @pytest.mark.parametrize(
