@@ -16,6 +16,7 @@ from typing import Any
 
 import structlog
 
+from sidecar import logs
 from sidecar.config import Config, have_changed
 from sidecar.delivery.clock import Clock
 from sidecar.delivery.errors import ConfigError
@@ -86,7 +87,8 @@ class Reloader:
             config = await asyncio.to_thread(self._load)
             changes = await self._apply(config)
         except ConfigError as error:
-            self._failed(str(error), loudly=asked)
+            # A plugin's own words may be among it, and the API shows it as the log does.
+            self._failed(logs.redactor.clean(str(error)), loudly=asked)
         except Exception as error:  # noqa: BLE001  # whatever it is, the old configuration goes on
             self._failed(f"it could not be loaded: {type(error).__name__}", loudly=True)
         else:
