@@ -479,6 +479,13 @@ def test_the_window_of_a_failure_rate_slides_second_by_second(make, clock):
         clock.advance(1.0)
 
 
+def test_successes_alone_reach_no_failure_rate_however_they_are_spread(make, clock):
+    breaker = make(failure_rate=0.5, minimum=4)
+    for _ in range(20):
+        assert call(breaker, SUCCESS) is None
+        clock.advance(1.0)
+
+
 def test_calls_within_one_second_are_counted_one_by_one(make, clock):
     breaker = make(failure_rate=0.6, window=60.0, minimum=5, failure_threshold=100)
     for verdict in [SUCCESS, FAILURE, SUCCESS, FAILURE]:
