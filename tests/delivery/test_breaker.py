@@ -517,7 +517,7 @@ def test_a_close_forgets_the_failure_rate(make, clock):
 
 def test_a_call_whose_time_is_not_told_is_not_slow(make):
     breaker = make(slow_call=0.5)
-    call(breaker, SUCCESS)
+    breaker.finish(breaker.start(LEASE), SUCCESS)
     assert breaker.consecutive_failures == 0
 
 
