@@ -299,6 +299,8 @@ async def never(message):
 
 
 async def test_a_plugin_that_never_returns_ends_at_its_time_as_unknown(run, box, until, settle):
+    printed = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: printed.append(context))
     ended = asyncio.create_task(run(never))
     await until(lambda: box.clock.waiting == 1)
     box.clock.advance(4.0)
@@ -308,6 +310,7 @@ async def test_a_plugin_that_never_returns_ends_at_its_time_as_unknown(run, box,
     assert (await ended).outcome is Outcome.UNKNOWN
     assert (await ended).reason == "no answer within 4.0 s"
     assert box.links["p"].zombies == 0
+    assert printed == []
 
 
 async def test_a_plugin_that_bounds_itself_is_believed(run, box, until, settle):

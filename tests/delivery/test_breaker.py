@@ -479,6 +479,22 @@ def test_the_window_of_a_failure_rate_slides_second_by_second(make, clock):
         clock.advance(1.0)
 
 
+def test_successes_alone_reach_no_failure_rate_however_they_are_spread(make, clock):
+    breaker = make(failure_rate=0.5, minimum=4)
+    for _ in range(20):
+        assert call(breaker, SUCCESS) is None
+        clock.advance(1.0)
+
+
+def test_a_failure_leaves_the_window_with_its_own_second(make, clock):
+    breaker = make(failure_rate=1.0, window=3.0, minimum=3, failure_threshold=100)
+    told = []
+    for verdict in [SUCCESS, FAILURE, FAILURE, FAILURE]:
+        told.append(call(breaker, verdict))
+        clock.advance(1.0)
+    assert told == [None, None, None, Transition("closed", "open", "failure rate")]
+
+
 def test_calls_within_one_second_are_counted_one_by_one(make, clock):
     breaker = make(failure_rate=0.6, window=60.0, minimum=5, failure_threshold=100)
     for verdict in [SUCCESS, FAILURE, SUCCESS, FAILURE]:
@@ -501,7 +517,7 @@ def test_a_close_forgets_the_failure_rate(make, clock):
 
 def test_a_call_whose_time_is_not_told_is_not_slow(make):
     breaker = make(slow_call=0.5)
-    call(breaker, SUCCESS)
+    breaker.finish(breaker.start(LEASE), SUCCESS)
     assert breaker.consecutive_failures == 0
 
 

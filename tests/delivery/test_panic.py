@@ -67,11 +67,21 @@ async def test_the_probes_take_turns(broken, trail):
     assert asked == ["a:unavailable", "b:unavailable"] * 2
 
 
-async def test_what_only_a_person_can_mend_is_probed_last(broken, trail):
-    nearest = broken.links["a"].breaker
-    nearest.reset()
+async def test_what_only_a_person_can_mend_is_probed_last(box, trail):
+    nearest = box.link("a").breaker
     nearest.finish(nearest.start(5.0), Verdict.MISCONFIGURED)
-    assert trail(await broken.deliver())[-1] == "b:accepted"
+    box.clock.advance(1.0)
+    box.link("b")
+    box.break_down("b")
+    assert trail(await box.deliver())[-1] == "b:accepted"
+
+
+async def test_where_the_nearest_has_no_place_the_next_one_is_probed(make_box, trail):
+    box = make_box(in_flight_per_provider=1)
+    await box.room.enter(box.link("a"), 0.0)
+    box.link("b")
+    box.break_down("a", "b")
+    assert trail(await box.deliver()) == [*ALL_OPEN, "b:accepted"]
 
 
 async def test_it_is_tried_once_a_second_at_most(broken, trail):

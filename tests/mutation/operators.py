@@ -251,7 +251,8 @@ def has_effect(node: ast.stmt) -> bool:
 
 
 def proceed(node: ast.Continue, parents: Parents, members: Members) -> Iterator[Edit]:
-    yield replaced(node, parents, ast.Break())
+    edit = replaced(node, parents, ast.Break())
+    yield Edit(edit.owner, edit.field, edit.new, edit.index, label="{continue -> break}")
 
 
 Operator = Callable[..., Iterator[Edit]]
