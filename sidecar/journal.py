@@ -100,7 +100,8 @@ class Backlog:
                 await self._log.finish(claimed, delivery)
         except NotUnderWay:
             return  # a `finish` that we gave up was written after all
-        except Exception as error:  # noqa: BLE001  # whatever its fault is, the answer is given
+        # Whatever its fault is, the answer is given, and also where the drain has just ended.
+        except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001
             complain("finish", error)
             self._waiting[claimed.id] = (claimed, delivery)
             if self._writer is None or self._writer.done():
