@@ -17,7 +17,7 @@ RETRY_INTERVAL = 1.0
 """Seconds between two tries to write what the log did not take."""
 
 
-def complain(step: str, error: Exception) -> None:
+def complain(step: str, error: BaseException) -> None:
     """Say that the log did not take a step; a `LogUnavailable` is in our own words."""
     why = str(error) if isinstance(error, LogUnavailable) else type(error).__name__
     structlog.get_logger().error("log_unavailable", step=step, reason=why)
