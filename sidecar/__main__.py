@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 import time
 
@@ -16,6 +17,9 @@ def main() -> None:
         from sidecar.probe import main as probe  # noqa: PLC0415  # the short way
 
         sys.exit(probe(arguments[1:]))
+    if arguments[:1] == ["run"]:
+        # Until it serves, a reload is asked for in vain, and the signal's default would end it.
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)
     from sidecar.cli import EX_CONFIG, cli  # noqa: PLC0415  # click and what follows cost 100 ms
     from sidecar.delivery.errors import ConfigError  # noqa: PLC0415  # loaded by now
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Collection, Coroutine, Iterable
+from collections.abc import Callable, Collection, Coroutine, Iterable
 from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
@@ -84,15 +84,20 @@ class Sidecar:
         self._ready: tuple[float, str | None] = (float("-inf"), None)
         self._stopping = False
 
-    async def start(self) -> None:
-        """Open the log, the providers, then the listeners. Raises `StartError`."""
+    async def start(self, failing: Callable[[StartError], None] = lambda _: None) -> None:
+        """Open the log, the providers, then the listeners. Raises `StartError`.
+
+        `failing` hears of it before anything is closed again, which a plugin may hold up.
+        """
         try:
             await self._open_log()
             await open_all(self.links())
             await self._listen()
             if self._reloads:
                 self._keep(self._reloader.run())
-        except BaseException:
+        except BaseException as error:
+            if isinstance(error, StartError):
+                failing(error)
             await self._stack.aclose()
             raise
 

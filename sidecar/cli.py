@@ -18,7 +18,7 @@ import click
 from sidecar import __version__, probe
 from sidecar.delivery.errors import ConfigError
 
-EX_NEGATIVE, EX_UNAVAILABLE, EX_CONFIG = 1, 69, 78
+EX_NEGATIVE, EX_CONFIG = 1, 78
 CHECK_TIMEOUT = 10.0
 """Seconds that `check --online` gives each account."""
 
@@ -89,10 +89,9 @@ def run(started: float | None, config: Path) -> None:
             surroundings=surroundings,
         )
         runner.run(serve(sidecar, started or time.monotonic()))
-    except (ConfigError, app.StartError) as error:
-        code = EX_CONFIG if isinstance(error, ConfigError) else EX_UNAVAILABLE
-        runner.LastResort().within(1.0, code)  # a plugin may have begun a thread
-        _fail(logs.redactor.clean(str(error)), code)  # a plugin's own words
+    except ConfigError as error:
+        runner.LastResort().within(1.0, EX_CONFIG)  # a plugin may have begun a thread
+        _fail(logs.redactor.clean(str(error)), EX_CONFIG)  # a plugin's own words
 
 
 @cli.command()

@@ -111,8 +111,7 @@ class Dispatcher:
         """
         body_hash = self._fingerprint.of("body", wish.body)
         name = self._name_of(wish)
-        running = self._under_way.get(name)
-        if running is not None:
+        if (running := self._under_way.get(name)) is not None:
             return await self._join(running, body_hash, wish)
         chain = self._admit(wish)
         task = asyncio.create_task(self._run(wish, chain, body_hash, self.routes))
@@ -177,6 +176,8 @@ class Dispatcher:
                 return await self._log.claim(claim, keep_keys=routes.keep_keys, first=ahead)
         except TimeoutError as error:
             raise TooLate from error
+        except asyncio.CancelledError:  # the drain has ended
+            raise Draining("the sidecar is shutting down; nothing was sent") from None
         except LogUnavailable as error:
             complain("claim", error)
             if routes.degrade:
@@ -184,8 +185,7 @@ class Dispatcher:
             raise LogRefuses("the delivery log cannot be written; nothing was sent") from error
 
     def _foresee(self, chain: Chain) -> tuple[Attempt, ...]:
-        foreseen = chain.foresee()
-        if foreseen is None:
+        if (foreseen := chain.foresee()) is None:
             return ()
         passed_by, link = foreseen
         return (*passed_by, under_way(link.name, link.kind, self._clock.time()))

@@ -18,7 +18,7 @@ RETRY_INTERVAL = 1.0
 """Seconds between two tries to write what the log did not take."""
 
 
-def complain(step: str, error: Exception) -> None:
+def complain(step: str, error: BaseException) -> None:
     """Say that the log did not take a step; a `LogUnavailable` is in our own words."""
     why = str(error) if isinstance(error, LogUnavailable) else type(error).__name__
     structlog.get_logger().error("log_unavailable", step=step, reason=why)
@@ -106,7 +106,8 @@ class Backlog:
                 await self._log.finish(claimed, delivery)
         except NotUnderWay:
             return  # a `finish` that we gave up was written after all
-        except Exception as error:  # noqa: BLE001  # whatever its fault is, the answer is given
+        # Whatever its fault is, the answer is given, and also where the drain has just ended.
+        except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001
             complain("finish", error)
             self._waiting[claimed.id] = (claimed, delivery)
             if self._writer is None or self._writer.done():

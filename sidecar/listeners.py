@@ -21,6 +21,10 @@ def open_listener(where: TcpAddress | UnixAddress, *, shared: bool = False) -> s
 
     `shared`: other users can reach a Unix socket; who of them may come in is asked of the kernel.
     """
+    if shared and not hasattr(socket, "SO_PEERCRED"):
+        raise ListenError(
+            f"cannot listen on {where} for server.peer_uids: this system does not tell who connects"
+        )
     return (
         _open_unix(where.path, shared=shared)
         if isinstance(where, UnixAddress)

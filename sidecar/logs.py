@@ -17,6 +17,7 @@ import sys
 import threading
 import warnings
 from collections.abc import Iterable, MutableMapping
+from contextlib import suppress
 from pathlib import PurePath
 from typing import Any, TextIO
 from urllib.parse import quote
@@ -129,7 +130,7 @@ def configure(*, human: bool | None = None, stream: TextIO | None = None) -> Non
             redactor,
             renderer,
         ],
-        logger_factory=structlog.PrintLoggerFactory(out),
+        logger_factory=lambda *_: _Printer(out),
         wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
         cache_logger_on_first_use=False,
     )
@@ -140,6 +141,29 @@ def configure(*, human: bool | None = None, stream: TextIO | None = None) -> Non
     warnings.showwarning = _warned
     for name in _TALKATIVE:  # at DEBUG and INFO these print bodies, headers and keys
         logging.getLogger(name).setLevel(logging.WARNING)
+
+
+class _Printer(structlog.PrintLogger):
+    """Prints a line, or loses it.
+
+    Where nobody reads on, or the disk is full, an error would make a 400 or a 500 of a message that
+    was sent, and end whatever task had something to say.
+    """
+
+    def msg(self, message: str) -> None:
+        with suppress(OSError):
+            super().msg(message)
+
+    debug = info = warning = error = critical = msg
+
+
+def let_go_of(stream: TextIO) -> None:
+    """Let what could not be written to `stream` be lost: Python would end with 120 for it."""
+    try:
+        stream.flush()
+    except OSError:
+        with open(os.devnull, "wb") as nothing:  # noqa: PTH123  # a device, not a file of ours
+            os.dup2(nothing.fileno(), stream.fileno())
 
 
 class _Bridge(logging.Handler):

@@ -8,14 +8,15 @@ load follows.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import suppress
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping
+from contextlib import aclosing, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import structlog
 
+from sidecar import logs
 from sidecar.config import Config, have_changed
 from sidecar.delivery.clock import Clock
 from sidecar.delivery.errors import ConfigError
@@ -86,7 +87,8 @@ class Reloader:
             config = await asyncio.to_thread(self._load)
             changes = await self._apply(config)
         except ConfigError as error:
-            self._failed(str(error), loudly=asked)
+            # A plugin's own words may be among it, and the API shows it as the log does.
+            self._failed(logs.redactor.clean(str(error)), loudly=asked)
         except Exception as error:  # noqa: BLE001  # whatever it is, the old configuration goes on
             self._failed(f"it could not be loaded: {type(error).__name__}", loudly=True)
         else:
@@ -136,13 +138,15 @@ class Reloader:
 async def _events(files: Mapping[Path, str]) -> AsyncIterator[None]:
     """One for every burst of events, and one when the watch stands: what came before told nobody.
 
+    It ends where a directory came, went, or was made anew: the watch hears nothing of that one.
     Raises what the system says where it gives no watch.
     """
     from watchfiles import awatch  # noqa: PLC0415  # after the start, which need not wait for it
 
+    places = directories(files)
     told = awatch(
-        *directories(files),
-        watch_filter=_Telling(files),
+        *places,
+        watch_filter=_Telling(files, places),
         recursive=False,
         debounce=SETTLE,
         step=STEP,
@@ -150,22 +154,27 @@ async def _events(files: Mapping[Path, str]) -> AsyncIterator[None]:
         yield_on_timeout=True,
     )
     armed = False
-    async for events in told:
-        if events or not armed:
-            armed = True
-            yield
+    async with aclosing(told):
+        async for events in told:
+            if events or not armed:
+                armed = True
+                yield
+            removed = {Path(path) for _, path in events} & places
+            if removed or directories(files) != places:
+                return
 
 
 class _Telling:
-    """The events that may mean a change: of the files, and of the links that lead to them."""
+    """The events that may mean a change: of the files, their directories, and links to them."""
 
-    def __init__(self, files: Mapping[Path, str]) -> None:
+    def __init__(self, files: Mapping[Path, str], places: Collection[Path]) -> None:
         self._names = {file.name for file in files}
+        self._places = {str(place) for place in places}
 
     def __call__(self, _change: object, path: str) -> bool:
         name = Path(path).name
         # `..data` is the link that Kubernetes swaps under a ConfigMap's or a Secret's files.
-        return name in self._names or name == "..data"
+        return name in self._names or name == "..data" or path in self._places
 
 
 def directories(files: Mapping[Path, str]) -> set[Path]:

@@ -13,7 +13,7 @@ from collections.abc import Callable
 import structlog
 
 from sidecar import __version__, logs
-from sidecar.app import Sidecar
+from sidecar.app import LAST_SECONDS, Sidecar, StartError
 from sidecar.process import harden
 from sidecar.runner import LastResort
 
@@ -29,7 +29,8 @@ Listening on {where} - try:
 async def serve(sidecar: Sidecar, started: float) -> None:
     """Run until SIGTERM or SIGINT; a second signal ends it at once.
 
-    `started` is when the process began (monotonic), for the time to ready.
+    `started` is when the process began (monotonic), for the time to ready. Where it cannot start,
+    it says why and raises SystemExit with 69.
     """
     harden()
     loop = asyncio.get_running_loop()
@@ -43,7 +44,7 @@ async def serve(sidecar: Sidecar, started: float) -> None:
         signal.siginterrupt(number, False)
     # Its default would end the process.
     loop.add_signal_handler(signal.SIGHUP, sidecar.reload)
-    await sidecar.start()
+    await _started(sidecar, last_resort)
     _spare_the_collector()
     _announce(sidecar, time.monotonic() - started)
     sidecar.watch.start()
@@ -57,12 +58,25 @@ async def serve(sidecar: Sidecar, started: float) -> None:
     hurry.cancel()
     await stopping
     structlog.get_logger().info("stopped")
+    logs.let_go_of(sys.stdout)
     last_resort.within(LAST_MOMENT)
     await _end_the_rest()
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         # The loop takes its handlers along when it is closed, and the default is death by signal.
         loop.remove_signal_handler(number)
         signal.signal(number, signal.SIG_IGN)  # the end is bounded, and a moment away
+
+
+async def _started(sidecar: Sidecar, last_resort: LastResort) -> None:
+    def failing(error: StartError) -> None:
+        # Said at once: a plugin may hold up the end, and then it is cut off.
+        sys.stderr.write(f"{logs.redactor.clean(str(error))}\n")
+        last_resort.within(LAST_SECONDS, os.EX_UNAVAILABLE)
+
+    try:
+        await sidecar.start(failing)
+    except StartError:
+        sys.exit(os.EX_UNAVAILABLE)
 
 
 def _bound_the_end(last_resort: LastResort, sidecar: Sidecar) -> Callable[..., None]:
@@ -87,7 +101,6 @@ async def _end_the_rest() -> None:
     for task in rest:
         task.cancel()
     if rest and (await asyncio.wait(rest, timeout=LAST_MOMENT))[1]:
-        sys.stdout.flush()
         os._exit(0)
 
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import hmac
+import os
 import re
+import stat
 import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -69,11 +71,17 @@ class TokenFile:
 def read_tokens(path: Path) -> list[bytes]:
     """The tokens in the file at `path`.
 
-    Raises OSError where it cannot be read, ValueError where it holds none, more than two, or what
-    could not stand in a header.
+    Raises OSError where it cannot be read, ValueError where it is no regular file, holds none, more
+    than two, or what could not stand in a header.
     """
-    with path.open("rb") as file:
-        content = file.read(SIZE_LIMIT + 1)
+    # Without O_NONBLOCK a named pipe would hold up the event loop for ever.
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    try:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            raise ValueError("it is not a regular file")
+        content = os.pread(descriptor, SIZE_LIMIT + 1, 0)
+    finally:
+        os.close(descriptor)
     if len(content) > SIZE_LIMIT:
         raise ValueError("it is too large for a file of one or two tokens")
     tokens = content.split()

@@ -346,3 +346,39 @@ async def test_what_the_observers_hear_holds_no_text_and_no_recipient(house):
     assert "739184620517" not in repr(delivery)
     assert "4155552" not in repr(delivery)
     assert delivery.recipient == "+1******2671"
+
+
+async def held_up(house, operation):
+    """A send that waits for this operation of its log, and what lets the log go on."""
+    go_on = asyncio.Event()
+    real = getattr(house.log, operation)
+
+    async def hold(*args, **more):
+        house.log.told.append(f"at {operation}")
+        await go_on.wait()
+        return await real(*args, **more)
+
+    setattr(house.log, operation, hold)
+    sending = asyncio.create_task(house.send(id="m-1"))
+    while f"at {operation}" not in house.log.told:  # noqa: ASYNC110  # it tells nobody
+        await asyncio.sleep(0)
+    return sending, go_on
+
+
+async def test_a_stop_while_its_end_is_written_costs_no_answer(house):
+    sending, go_on = await held_up(house, "finish")
+    stopping = asyncio.create_task(house.dispatcher.stop())
+    delivery = await sending
+    assert delivery.status is Status.ACCEPTED
+    go_on.set()
+    await stopping
+    assert (await house.log.get("m-1")).status is Status.ACCEPTED
+    assert house.heard == [delivery]
+
+
+async def test_a_stop_while_it_is_claimed_is_told(house):
+    sending, _ = await held_up(house, "claim")
+    await house.dispatcher.stop()
+    with pytest.raises(Draining):
+        await sending
+    assert house.calls == 0

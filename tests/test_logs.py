@@ -63,6 +63,13 @@ def test_the_shortest_secret_that_is_struck_out_has_six_characters():
     assert redactor.clean("sixsix five5") == "*** five5"
 
 
+def test_where_no_secret_is_registered_nothing_is_struck_out():
+    redactor = logs.Redactor()
+    redactor.add([])
+    redactor.add(["five5"])
+    assert redactor.clean("five5") == "five5"
+
+
 def test_a_secret_that_was_rotated_out_stays_struck_out():
     redactor = logs.Redactor()
     redactor.add(["canary-old"])

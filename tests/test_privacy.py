@@ -16,6 +16,7 @@ from sidecar.privacy import Fingerprint, mask
         ("jane@example.com", "j***@e***.com"),
         ("j@x.co.uk", "j***@x***.uk"),
         ("root@localhost", "r***@***"),
+        ("+12345678", "+1***5678"),
         ("+1234567", "***"),
         ("", "***"),
     ],

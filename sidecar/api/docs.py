@@ -96,7 +96,7 @@ _SEND_STATUSES = {
     503: "Nothing could be tried, or overloaded, or shutting down, or the log cannot be written.",
     504: "The deadline ended before a provider could finish; surely not sent.",
 }
-_DOOR_STATUSES = (400, 401, 403, 417, 421, 500)
+_DOOR_STATUSES = (400, 401, 403, 408, 417, 421, 500)
 EXAMPLE = """\
 curl -sS http://127.0.0.1:8780/v1/send -H 'Content-Type: application/json' \\
   -d '{"channel": "sms", "to": "+14155550123", "text": "Your code is 482913", "expires_in": 300}'"""
@@ -115,15 +115,15 @@ def openapi() -> dict[str, Any]:
         "paths": {
             "/v1/send": {"post": _send_operation()},
             "/v1/messages/{id}": {"get": _message_operation()},
-            "/v1/inbox": {"get": _read("Messages kept by a development provider.", 404)},
-            "/inbox": {"get": _read("The same as a page.", 404, kind="text/html")},
+            "/v1/inbox": {"get": _read("Messages kept by a development provider.", 404, 503)},
+            "/inbox": {"get": _read("The same as a page.", 404, 503, kind="text/html")},
             "/health": {"get": _read("Every chain and provider as it stands.")},
             "/health/messaging": {"get": _read("The same document.")},
             "/livez": {"get": _read("The process answers.")},
             "/readyz": {"get": _read("It takes sends; a provider's outage changes nothing.", 503)},
             "/metrics": {"get": _read("Prometheus text format.", kind="text/plain")},
-            "/openapi.json": {"get": _read("This document.")},
-            "/docs": {"get": _read("This document as a page.", kind="text/html")},
+            "/openapi.json": {"get": _read("This document.", 503)},
+            "/docs": {"get": _read("This document as a page.", 503, kind="text/html")},
         },
         "components": {
             "schemas": {
@@ -159,7 +159,7 @@ def _read(
     summary: str, *more: int, kind: str = "application/json", schema: str | None = None
 ) -> dict[str, Any]:
     content = _json(schema) if schema else {kind: {}}
-    said = {404: "There is none.", 503: "Not now."}
+    said = {404: "There is none.", 503: "Not now, or too many connections are busy."}
     problems = {s: said.get(s) or _SEND_STATUSES[s] for s in (*_DOOR_STATUSES, *more)}
     return {
         "summary": summary,

@@ -23,8 +23,8 @@ from sidecar.process import Seats
 BACKLOG = 1024
 BATCH = 64
 """Connections accepted in one turn of the event loop."""
-PATIENCE = 1.0
-"""Seconds that a connection may take for what it has begun before another one gets its seat."""
+PATIENCE = 0.5
+"""Of the head deadline: so long a seat may be held for nothing before another caller gets it."""
 UNREAD = 10.0
 """Seconds that an answer may lie unread before the connection is cut."""
 RETRY = 0.02
@@ -67,8 +67,10 @@ class Reception:
         self._seats = seats
         self._manners = manners
         self._shed = shed
+        self._patience = manners.header_timeout * PATIENCE
         self.body_timeout = manners.body_timeout
         self._open = self._busy = 0
+        self._told_at = float("-inf")
         self._coming: set[asyncio.Task[None]] = set()
         self._transports: dict[Connection, asyncio.Transport] = {}
         # Each holds since when, and is in the order of that: the oldest is always the first.
@@ -110,24 +112,31 @@ class Reception:
         """Take in those who wait at the listener; asyncio's own loop knows no limit."""
         for _ in range(BATCH):
             if self._open >= self._seats.most:
-                self._make_room(self._open - self._seats.most + 1, patience=0.0)
-                self._accept_later()  # a seat is free when its connection was closed
+                # A seat is free in the next turn, when its connection was closed.
+                if not self._make_room(self._open - self._seats.most + 1, patience=0.0):
+                    self._accept_later()
                 return
             try:
                 connected, _ = self._listener.accept()
             except (BlockingIOError, InterruptedError, ConnectionAbortedError):
                 return
             except OSError as error:  # no descriptor, or no memory
-                structlog.get_logger().warning("cannot_accept", error=error.strerror)
-                self._make_room(1, patience=0.0)
-                self._accept_later()
+                self._cannot_accept(error)
                 return
             connected.setblocking(False)
             self._open += 1
             task = self._loop.create_task(self._welcome(connected))
             self._coming.add(task)
             task.add_done_callback(self._coming.discard)
-            self._make_room(self._over(), PATIENCE)
+            self._make_room(self._over(), self._patience)
+
+    def _cannot_accept(self, error: OSError) -> None:
+        now = self._loop.time()
+        if now - self._told_at >= UNREAD:  # not for every try
+            structlog.get_logger().warning("cannot_accept", error=error.strerror)
+            self._told_at = now
+        self._make_room(1, patience=0.0)
+        self._accept_later()
 
     def _accept_later(self) -> None:
         self._loop.remove_reader(self._listener.fileno())
@@ -154,10 +163,13 @@ class Reception:
     def _over(self) -> int:
         return self._open - len(self._leaving) - self._seats.connections
 
-    def _make_room(self, wanted: int, patience: float) -> None:
-        """Close up to so many connections that have held their seat for nothing for `patience`."""
+    def _make_room(self, wanted: int, patience: float) -> bool:
+        """Close up to so many connections that have held their seat for nothing for `patience`.
+
+        Says whether there were as many.
+        """
         if wanted <= 0:
-            return
+            return True
         until = self._loop.time() - patience
         for group in (self._heads, self._unread, self._bodies, self._idle):
             for connection in _since(group, until):
@@ -167,7 +179,8 @@ class Reception:
                     self._transports[connection].abort()
                     wanted -= 1
                     if wanted == 0:
-                        return
+                        return True
+        return False
 
     def _is_for_nothing(self, group: dict[Connection, float], connection: Connection) -> bool:
         if group is self._heads:
@@ -247,7 +260,7 @@ class Reception:
         late = now - UNREAD
         for connection in [*_since(self._unread, late), *_since(self._leaving, late)]:
             self._transports[connection].abort()
-        self._make_room(self._over(), PATIENCE)
+        self._make_room(self._over(), self._patience)
 
 
 def _since(group: dict[Connection, float], until: float) -> list[Connection]:

@@ -66,8 +66,13 @@ def read_environment(
             place = Place(line.original.line)
             faults.add(place, "not a line of the form NAME=value", file=str(path))
             break
-        if line.key is not None and line.value is not None:
-            beneath[line.key] = line.value
+        if line.key is None or line.value is None:
+            continue
+        if "=" in line.key or "\0" in line.key + line.value:  # no process can be given it
+            place = Place(line.original.line)
+            faults.add(place, "holds a name or a value that no variable can have", file=str(path))
+            break
+        beneath[line.key] = line.value
     return Environment({**beneath, **process}, process, directory, seen)
 
 

@@ -131,14 +131,14 @@ class Breaker:
     def finish(self, permit: Permit, verdict: Verdict, seconds: float = 0.0) -> Transition | None:
         """Tell the result of the call that `permit` allowed; `seconds` is how long it took."""
         before = self.state
-        if permit.epoch != self._epoch or before is State.ISOLATED or before is State.DISABLED:
+        if permit.epoch != self._epoch:
             return None
         if verdict is Verdict.SUCCESS and self._is_slow(seconds):
             verdict = Verdict.FAILURE
         if self._mode is State.CLOSED:
             return self._in_closed(verdict)
         if self._trial is None or self._trial[0] != permit.number:
-            return None  # a probe whose lease ran out: another holds the trial now
+            return None  # disabled; or a probe whose lease ran out: another holds the trial now
         self._trial = None
         return self._in_trial(before, verdict, permit)
 

@@ -177,8 +177,9 @@ class Room:
     def __init__(self, limits: Limits, clock: Clock, channels: Iterable[str] = ()) -> None:
         self.limits = limits
         self.clock = clock
-        self._taken = dict.fromkeys(channels, 0)
-        self._queued = dict.fromkeys(channels, 0)
+        self._channels = frozenset(channels)
+        self._taken = dict.fromkeys(self._channels, 0)
+        self._queued = dict.fromkeys(self._channels, 0)
         self._waiting: deque[tuple[Link, str, asyncio.Future[None]]] = deque()
 
     @property
@@ -214,16 +215,17 @@ class Room:
     def leave(self, link: Link, channel: str = "") -> None:
         """Give a place back; the first one who waits and fits takes it."""
         link.standing.in_flight -= 1
-        self._taken[channel] -= 1
+        self._lower(self._taken, channel)
         self._serve()
 
     def resize(self, limits: Limits, channels: Iterable[str] = ()) -> None:
         """Other limits and channels from now on. What is under way stays, also where it is much."""
         self.limits = limits
+        self._channels = frozenset(channels)
         for counts in (self._taken, self._queued):
             for gone in [name for name, n in counts.items() if not n]:
                 del counts[gone]
-            counts.update({name: 0 for name in channels if name not in counts})
+            counts.update({name: 0 for name in self._channels if name not in counts})
         self._serve()
 
     def has_room(self, link: Link, channel: str = "") -> bool:
@@ -243,7 +245,12 @@ class Room:
 
     def _dequeue(self, entry: tuple[Link, str, asyncio.Future[None]]) -> None:
         self._waiting.remove(entry)
-        self._queued[entry[1]] -= 1
+        self._lower(self._queued, entry[1])
+
+    def _lower(self, counts: dict[str, int], channel: str) -> None:
+        counts[channel] -= 1
+        if not counts[channel] and channel not in self._channels:
+            del counts[channel]  # the last one of a channel that is no more: no part is kept for it
 
     def _take(self, link: Link, channel: str) -> None:
         link.standing.in_flight += 1

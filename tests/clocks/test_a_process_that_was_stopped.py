@@ -102,11 +102,12 @@ def test_a_refused_one_may_be_sent_again_under_its_key(start, two):
     assert len(first.requests) == 1
 
 
-def test_on_a_unix_socket_nothing_tells_so_the_worst_is_taken(tmp_path, environ, two):
+def test_on_a_unix_socket_nothing_tells_so_the_worst_is_taken(tmp_path, environ, two, request):
     first, second, text = two
     path = tmp_path / "api.sock"
     (tmp_path / "providers.yaml").write_text(f"server: {{listen: 'unix:{path}'}}\n{text}")
     sidecar = Sidecar(tmp_path / "providers.yaml", environ)
+    request.addfinalizer(sidecar.stop)
     wait_for(lambda: sidecar.events("ready"), "ready")
     early, patient = over_unix(path), over_unix(path)
     with sidecar.stopped():

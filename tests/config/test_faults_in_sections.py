@@ -52,6 +52,22 @@ SECTIONS = {
             "`allow_non_loopback: true` and a `token_file`"
         ),
     ),
+    "users of a socket that is none": (
+        f"server: {{listen: '127.0.0.1:1', peer_uids: [1000]}}\n{SMS}",
+        "1:44: server.peer_uids: needs `listen` to be a Unix socket",
+    ),
+    "a user id that is none": (
+        f"server: {{listen: 'unix:/run/a', peer_uids: [1000, -1]}}\n{SMS}",
+        "1:51: server.peer_uids[1]: must be at least 0",
+    ),
+    "no connections": (
+        f"server: {{connections: 0}}\n{SMS}",
+        "1:23: server.connections: must be at least 1",
+    ),
+    "no time for a head": (
+        f"server: {{header_timeout: 0s}}\n{SMS}",
+        "1:26: server.header_timeout: must be at least 0.1",
+    ),
     "both listeners in one place": (
         f"server: {{ops_listen: '127.0.0.1:8780'}}\n{SMS}",
         "1:22: server.ops_listen: must not be `listen`",

@@ -165,6 +165,9 @@ def test_variables_cannot_be_multiplied_without_end(faults_of):
         ("A='hunter2\n", ".env:1:1: not a line of the form NAME=value"),
         (b"A=caf\xe9\n", ".env:1:1: is not UTF-8"),
         ("A=" + "x" * FILE_LIMIT, ".env:1:1: is longer than 64 KiB"),
+        ("A=1\nB='hunter\0'\n", ".env:2:1: holds a name or a value that no variable can have"),
+        ("A\0B=hunter2\n", ".env:1:1: holds a name or a value that no variable can have"),
+        ("'A=B'=hunter2\n", ".env:1:1: holds a name or a value that no variable can have"),
     ],
 )
 def test_a_faulty_dotenv(faults_of, dotenv, expected):

@@ -17,7 +17,7 @@ from sidecar.delivery.errors import (
     Unavailable,
     Unknown,
 )
-from sidecar.delivery.model import Outcome, Receipt
+from sidecar.delivery.model import Outcome, Receipt, Transition
 from sidecar.testing import ScriptedProvider
 
 CANARY = "+14155552671 739184620517"
@@ -40,9 +40,10 @@ def run(box, message):
 async def test_a_receipt_is_an_acceptance(run, box):
     ended = await run(Receipt("SM1", simulated=True))
     assert (ended.outcome, ended.provider_message_id) == (Outcome.ACCEPTED, "SM1")
-    assert ended.simulated
+    assert (ended.simulated, ended.final) == (True, False)
     assert ended.circuit == "closed 0/5"
     assert box.links["p"].last_success_at == 1000.0
+    assert box.links["p"].zombies == 0
 
 
 @pytest.mark.parametrize(
@@ -116,6 +117,7 @@ def raising(error):
 async def test_anything_foreign_that_is_raised_is_a_crash(run, box, error):
     ended = await run(raising(error))
     assert ended.outcome is Outcome.CRASHED
+    assert (ended.simulated, ended.final) == (False, False)
     assert "739184620517" not in repr(ended), "the text of a foreign exception may carry a code"
     assert box.links["p"].breaker.consecutive_failures == 1
 
@@ -153,6 +155,33 @@ async def test_an_error_of_the_plugins_own_making_without_its_fields_is_a_crash(
     assert (ended.outcome, ended.provider_message_id) == (Outcome.CRASHED, None)
 
 
+@pytest.mark.parametrize("outcome", [Outcome.CRASHED, Outcome.SKIPPED])
+async def test_an_outcome_that_no_plugin_may_claim_is_a_crash(run, outcome):
+    error = Boastful("x")
+    error.outcome = outcome
+    ended = await run(error)
+    assert (ended.outcome, ended.reason) == ("crashed", "the plugin raised Boastful")
+
+
+@pytest.mark.parametrize("simulated", [None, 1, "yes"])
+async def test_a_receipt_that_does_not_say_whether_it_is_simulated_is_a_crash(run, simulated):
+    ended = await run(Receipt("SM1", simulated=simulated))
+    assert ended.outcome is Outcome.CRASHED
+    assert ended.reason == "the plugin returned a Receipt whose `simulated` is no bool"
+
+
+async def test_the_shortest_usable_message_id(run):
+    assert (await run(Receipt("x"))).outcome is Outcome.ACCEPTED
+
+
+async def test_the_attempt_that_opens_the_circuit_says_so(box, message):
+    link = box.link("p", *[Unavailable("x")] * 5)
+    ended = [await attempt(link, link.ask(), message, 4.0) for _ in range(5)]
+    assert [a.transition for a in ended[:4]] == [None] * 4
+    assert ended[4].transition == Transition("closed", "open", "5 consecutive failures")
+    assert ended[4].circuit == "open 5/5"
+
+
 async def test_a_throttling_with_a_time_that_is_no_number_is_still_a_throttling(run, box):
     ended = await run(Throttled("slow down", retry_after="soon"))
     assert ended.outcome is Outcome.THROTTLED
@@ -160,7 +189,8 @@ async def test_a_throttling_with_a_time_that_is_no_number_is_still_a_throttling(
 
 
 async def test_a_timeout_that_the_plugin_raises_is_unknown(run):
-    assert (await run(TimeoutError(CANARY))).outcome is Outcome.UNKNOWN
+    ended = await run(TimeoutError(CANARY))
+    assert (ended.outcome, ended.reason) == (Outcome.UNKNOWN, "no answer within 4.0 s")
 
 
 @pytest.mark.parametrize(
@@ -187,6 +217,8 @@ async def test_an_answer_that_is_no_usable_receipt_is_a_crash(run, answer):
     ended = await run(lambda message: answer)
     assert (ended.outcome, ended.provider_message_id) == (Outcome.CRASHED, None)
     assert len(ended.reason) < 100
+    if isinstance(answer, Receipt):
+        assert ended.reason == "the plugin returned a Receipt without a usable message id"
 
 
 async def test_the_longest_usable_message_id(run):
@@ -267,6 +299,8 @@ async def never(message):
 
 
 async def test_a_plugin_that_never_returns_ends_at_its_time_as_unknown(run, box, until, settle):
+    printed = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: printed.append(context))
     ended = asyncio.create_task(run(never))
     await until(lambda: box.clock.waiting == 1)
     box.clock.advance(4.0)
@@ -276,6 +310,7 @@ async def test_a_plugin_that_never_returns_ends_at_its_time_as_unknown(run, box,
     assert (await ended).outcome is Outcome.UNKNOWN
     assert (await ended).reason == "no answer within 4.0 s"
     assert box.links["p"].zombies == 0
+    assert printed == []
 
 
 async def test_a_plugin_that_bounds_itself_is_believed(run, box, until, settle):
@@ -369,6 +404,22 @@ async def test_after_the_cancellation_a_receipt_alone_is_believed(run, box, unti
     assert box.links["p"].zombies == 0
     gc.collect()
     assert printed == []
+
+
+async def test_a_cancelled_plugin_has_a_moment_to_close_its_connection(run, box, until):
+    async def closes(message):
+        try:
+            await never(message)
+        except asyncio.CancelledError:
+            for _ in range(20):
+                await asyncio.sleep(0)
+            return Receipt("late")
+
+    ended = asyncio.create_task(run(closes))
+    await until(lambda: box.clock.waiting == 1)
+    box.clock.advance(4.1)
+    assert (await ended).outcome is Outcome.ACCEPTED
+    assert box.links["p"].zombies == 0
 
 
 # Our own cancellation

@@ -58,6 +58,7 @@ def test_the_defaults_of_a_breaker():
 
 def test_exactly_the_fifth_failure_opens(make):
     breaker = make()
+    assert breaker.reason is None
     assert [call(breaker, FAILURE) for _ in range(4)] == [None] * 4
     assert (breaker.state, breaker.consecutive_failures) == (State.CLOSED, 4)
     transition = call(breaker, FAILURE)
@@ -417,6 +418,7 @@ def test_reset_closes_an_open_circuit_with_clean_counters(make):
 
 def test_settings_that_switch_it_off_survive_a_reset(make):
     breaker = make(enabled=False)
+    assert call(breaker, FAILURE) is None
     breaker.isolate()
     breaker.reset()
     assert breaker.state is State.DISABLED
@@ -452,6 +454,71 @@ def test_a_failure_rate_forgets_what_is_older_than_its_window(make, clock):
     for _ in range(18):
         assert call(breaker, FAILURE) is None
     assert call(breaker, FAILURE) is not None
+
+
+def test_a_failure_rate_is_counted_over_all_the_seconds_of_its_window(make, clock):
+    breaker = make(failure_rate=0.5, window=60.0, minimum=4, failure_threshold=100)
+    told = []
+    for verdict in [SUCCESS, SUCCESS, FAILURE, FAILURE]:
+        told.append(call(breaker, verdict))
+        clock.advance(1.0)
+    assert told == [None, None, None, Transition("closed", "open", "failure rate")]
+
+
+def test_the_window_of_a_failure_rate_slides_second_by_second(make, clock):
+    shorter = make(failure_rate=0.5, window=3.0, minimum=4, failure_threshold=100)
+    longer = make(failure_rate=0.5, window=4.0, minimum=4, failure_threshold=100)
+    told = []
+    for _ in range(4):
+        assert call(shorter, FAILURE) is None
+        told.append(call(longer, FAILURE))
+        clock.advance(1.0)
+    assert [t is not None for t in told] == [False, False, False, True]
+    for _ in range(20):
+        assert call(shorter, FAILURE) is None
+        clock.advance(1.0)
+
+
+def test_successes_alone_reach_no_failure_rate_however_they_are_spread(make, clock):
+    breaker = make(failure_rate=0.5, minimum=4)
+    for _ in range(20):
+        assert call(breaker, SUCCESS) is None
+        clock.advance(1.0)
+
+
+def test_a_failure_leaves_the_window_with_its_own_second(make, clock):
+    breaker = make(failure_rate=1.0, window=3.0, minimum=3, failure_threshold=100)
+    told = []
+    for verdict in [SUCCESS, FAILURE, FAILURE, FAILURE]:
+        told.append(call(breaker, verdict))
+        clock.advance(1.0)
+    assert told == [None, None, None, Transition("closed", "open", "failure rate")]
+
+
+def test_calls_within_one_second_are_counted_one_by_one(make, clock):
+    breaker = make(failure_rate=0.6, window=60.0, minimum=5, failure_threshold=100)
+    for verdict in [SUCCESS, FAILURE, SUCCESS, FAILURE]:
+        assert call(breaker, verdict) is None
+        clock.advance(0.25)
+    assert call(breaker, FAILURE) == Transition("closed", "open", "failure rate")
+
+
+def test_a_close_forgets_the_failure_rate(make, clock):
+    breaker = make(failure_rate=0.5, minimum=4, failure_threshold=100, recovery_timeout=10.0)
+    opened(breaker)
+    clock.advance(10.0)
+    for verdict in [SUCCESS, SUCCESS, FAILURE, FAILURE, FAILURE]:
+        call(breaker, verdict)
+    assert breaker.state is State.CLOSED
+    breaker.reset()
+    assert call(breaker, FAILURE) is None
+    assert breaker.state is State.CLOSED
+
+
+def test_a_call_whose_time_is_not_told_is_not_slow(make):
+    breaker = make(slow_call=0.5)
+    breaker.finish(breaker.start(LEASE), SUCCESS)
+    assert breaker.consecutive_failures == 0
 
 
 def test_neutral_outcomes_are_no_calls_to_a_failure_rate(make):

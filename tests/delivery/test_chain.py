@@ -253,6 +253,12 @@ async def test_no_attempt_is_started_with_less_than_half_a_second(box, trail, le
     assert (box.room.in_flight, box.links["a"].in_flight) == (0, 0)
 
 
+async def test_without_time_it_is_the_deadline_that_is_told_and_not_the_crowd(make_box, trail):
+    box = make_box(in_flight_per_provider=1)
+    await box.room.enter(box.link("a"), 0.0)
+    assert trail(await box.deliver(0.4)) == ["a:deadline"]
+
+
 async def test_when_the_time_is_spent_the_rest_is_skipped(box, trail):
     def slow(message):
         box.clock.advance(4.6)
@@ -466,6 +472,10 @@ async def test_retry_after_is_none_where_only_a_person_can_open_a_gate(box):
     box.link("bare").provider = None
     box.link("isolated").breaker.isolate()
     assert box.chain.retry_after() is None
+
+
+def test_a_chain_is_of_its_channel(box):
+    assert box.chain.channel == "sms"
 
 
 async def test_a_reason_to_skip_prints_as_its_word():

@@ -131,3 +131,21 @@ async def test_whoever_waits_gets_the_places_that_a_reload_adds(make_box, until)
     assert not await box.room.enter(link, 0.0), "one is under way still, and one is all"
     box.room.leave(link)
     assert await box.room.enter(link, 0.0)
+
+
+async def test_a_channel_that_is_no_more_keeps_no_part_of_the_room(make_box, until):
+    box = make_box(in_flight=8, in_flight_per_provider=8, queue=2)
+    link, room = box.link("a"), box.room
+    room.resize(room.limits, ["sms", "voice"])
+    for channel in ("voice",) * 6:
+        assert await room.enter(link, 0.0, channel)
+    waiting = asyncio.create_task(room.enter(link, 5.0, "voice"))
+    await until(lambda: room.waiting == 1)
+    room.resize(room.limits, ["sms"])
+    for _ in range(6):
+        room.leave(link, "voice")
+    assert await waiting
+    room.leave(link, "voice")
+    for _ in range(8):
+        assert await room.enter(link, 0.0, "sms")
+    assert not await room.enter(link, 0.0, "sms")

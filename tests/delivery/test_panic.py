@@ -67,11 +67,21 @@ async def test_the_probes_take_turns(broken, trail):
     assert asked == ["a:unavailable", "b:unavailable"] * 2
 
 
-async def test_what_only_a_person_can_mend_is_probed_last(broken, trail):
-    nearest = broken.links["a"].breaker
-    nearest.reset()
+async def test_what_only_a_person_can_mend_is_probed_last(box, trail):
+    nearest = box.link("a").breaker
     nearest.finish(nearest.start(5.0), Verdict.MISCONFIGURED)
-    assert trail(await broken.deliver())[-1] == "b:accepted"
+    box.clock.advance(1.0)
+    box.link("b")
+    box.break_down("b")
+    assert trail(await box.deliver())[-1] == "b:accepted"
+
+
+async def test_where_the_nearest_has_no_place_the_next_one_is_probed(make_box, trail):
+    box = make_box(in_flight_per_provider=1)
+    await box.room.enter(box.link("a"), 0.0)
+    box.link("b")
+    box.break_down("a", "b")
+    assert trail(await box.deliver()) == [*ALL_OPEN, "b:accepted"]
 
 
 async def test_it_is_tried_once_a_second_at_most(broken, trail):
@@ -151,6 +161,14 @@ async def test_no_probe_because_of_a_fault_of_our_own(box, trail):
     box.break_down("b")
     box.journal.says = False
     assert trail(await box.deliver()) == ["a:log_unavailable", "b:circuit_open"]
+
+
+async def test_no_probe_where_a_provider_was_busy(make_box, trail):
+    box = make_box(in_flight_per_provider=1, queue_wait=0.0)
+    await box.room.enter(box.link("a"), 0.0)
+    box.link("b")
+    box.break_down("b")
+    assert trail(await box.deliver()) == ["a:busy", "b:circuit_open"]
 
 
 async def test_a_probe_is_written_ahead_like_any_attempt(broken, trail):

@@ -64,6 +64,12 @@ def test_the_defaults_of_a_chain():
     )
 
 
+def test_the_words_of_the_settings():
+    assert [*OnUnknown] == ["failover", "stop"]
+    assert [*OnRejected] == ["stop", "failover"]
+    assert [*Panic] == ["probe", "off"]
+
+
 @pytest.mark.parametrize("outcome", ["refused", "throttled", "unavailable", "misconfigured"])
 def test_a_surely_unsent_failure_never_ends_the_chain(outcome):
     strictest = ChainPolicy(on_unknown=OnUnknown.STOP, on_rejected=OnRejected.STOP)
@@ -108,7 +114,8 @@ def test_a_rejection_stops_unless_failover_is_asked_for_and_allowed(setting, fin
 
 
 def test_an_acceptance_ends_the_chain_whatever_the_settings():
-    assert not ChainPolicy(on_rejected=OnRejected.FAILOVER).goes_on([ended("accepted")])
+    policy = ChainPolicy(on_rejected=OnRejected.FAILOVER)
+    assert policy.goes_on([ended("accepted")]) is False
 
 
 @pytest.mark.parametrize(
@@ -141,6 +148,7 @@ def test_possible_messages_are_counted(outcomes, count):
         ([ended("unavailable"), ended("rejected")], Status.REJECTED),
         ([ended("unavailable")], Status.FAILED),
         ([ended("throttled")], Status.FAILED),
+        ([ended("unavailable", reason="deadline")], Status.FAILED),  # a provider's own word
         ([ended("refused"), skip(SkipReason.CIRCUIT_OPEN)], Status.FAILED),
         ([ended("misconfigured"), ended("local")], Status.FAILED),
         ([ended("unavailable"), skip(SkipReason.BUSY)], Status.FAILED),

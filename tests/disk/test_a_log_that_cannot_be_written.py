@@ -77,8 +77,11 @@ def test_refuse_sends_nothing_without_a_row_and_is_well_again(house, stand_in, t
         wait_for(lambda: sidecar.call("GET", "/readyz").status == 503, "readiness to turn red")
         assert sidecar.call("GET", "/livez").status == 200
         assert sidecar.call("GET", "/health").status == 200
-        words = {e["reason"] for e in sidecar.events("log_unavailable")}
-        assert any(("disk" if fault == "full disk" else "locked") in word for word in words), words
+        word = "disk" if fault == "full disk" else "locked"
+        wait_for(
+            lambda: any(word in e["reason"] for e in sidecar.events("log_unavailable")),
+            f"a line that says {word}",
+        )
     again = wait_for(lambda: (a := sidecar.send(id="refused-0")).status == 200 and a, "recovery")
     assert "logged" not in again.json
     assert len(stand_in.requests) == 2
@@ -180,7 +183,10 @@ def test_a_disk_that_is_really_full(start, stand_in, tiny_disk):
     refused = sidecar.send()
     assert (refused.status, refused.json["code"]) == (503, "log_unavailable")
     assert len(stand_in.requests) == before
-    assert any("full" in e["reason"] for e in sidecar.events("log_unavailable"))
+    wait_for(
+        lambda: any("full" in e["reason"] for e in sidecar.events("log_unavailable")),
+        "a line that says full",
+    )
     (tiny_disk / "ballast").unlink()
     wait_for(lambda: sidecar.send().status == 200, "recovery")
     assert sidecar.stop() == 0

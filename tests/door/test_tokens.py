@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -175,3 +176,12 @@ def test_only_the_probes_themselves_are_exempt(guarded, name):
 def test_the_probes_are_exempt(guarded):
     for path in ("/livez", "/readyz"):
         assert tell(guarded, get_request(path))[0].status == 200
+
+
+def test_a_named_pipe_holds_up_nothing(rig):
+    rig.make(OLD)
+    rig.path.unlink()
+    os.mkfifo(rig.path)
+    assert rig.opens(OLD, NEW) == [True, False]
+    with pytest.raises(ValueError, match="not a regular file"):
+        read_tokens(rig.path)

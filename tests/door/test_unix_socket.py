@@ -14,6 +14,8 @@ import pytest
 
 from harness.process import PATIENCE
 from harness.wire import everything, get_request, replies
+from sidecar.config import UnixAddress
+from sidecar.listeners import ListenError, open_listener
 
 FOREIGNER, GUEST = 54_321, 54_322
 AS_ROOT = pytest.mark.skipif(os.geteuid() != 0, reason="only root can be another user")
@@ -119,3 +121,11 @@ def test_the_host_is_one_of_ours_without_a_port(listen, host, status):
     _, path = listen()
     request = f"GET /health HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n".encode()
     assert ask(path, request).status == status
+
+
+def test_no_other_user_comes_in_where_the_system_does_not_tell_who_it_is(directory, monkeypatch):
+    monkeypatch.delattr(socket, "SO_PEERCRED", raising=False)
+    where = UnixAddress(directory / "s" / "api.sock")
+    with pytest.raises(ListenError, match="does not tell who connects"):
+        open_listener(where, shared=True)
+    open_listener(where).close()

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import hashlib
+import shutil
 import signal
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
-from harness.process import PATIENCE, wait_for
+from harness.process import PATIENCE, let_pass, wait_for
 from harness.providers import config, twilio
 from harness.standins import twilio_accepts
+from sidecar.reload import LOOK_EVERY, WATCH_AGAIN
 
 LISTEN = "server: {listen: '127.0.0.1:0'}\n"
 CONSOLE = "providers: {console: {}}\nchains: {sms: [console]}\n"
@@ -333,3 +336,22 @@ def test_a_reload_in_the_middle_of_the_drain_changes_nothing(start, vendor):
         stand_in.gate.set()
         assert [f.result(PATIENCE).status for f in waiting] == [200] * 60
     assert sidecar.stop() == 0
+
+
+def test_a_directory_that_was_removed_and_made_anew_is_watched_again(start, tmp_path):
+    place = tmp_path / "place"
+    place.mkdir()
+    text = f"{LISTEN}log: {{path: '{tmp_path}/data/log.db'}}\n{CONSOLE}"
+    (place / "providers.yaml").write_text(text)
+    sidecar = start(config=place / "providers.yaml")
+    shutil.rmtree(place)
+    place.mkdir()
+    assert reload(sidecar, text.replace("console: {}", "console: {timeout: 1s}"))["changed"]
+    let_pass(WATCH_AGAIN + 2.0)  # until the watch stands
+    began = time.monotonic()
+    digest = put(sidecar, text.replace("console: {}", "console: {timeout: 2s}"))
+    wait_for(
+        lambda: [line for line in sidecar.events("reloaded") if line["digest"] == digest],
+        "the change",
+    )
+    assert time.monotonic() - began < LOOK_EVERY / 2, "by an event, not by the look at the content"

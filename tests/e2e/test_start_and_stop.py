@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import http.client
+import json
 import shutil
+import signal
 import socket
 import sqlite3
 import subprocess
 import sys
 import threading
 from contextlib import closing, suppress
+from pathlib import Path
 
-from harness.process import PATIENCE, Sidecar, wait_for
+import pytest
+
+from harness.process import PATIENCE, Sidecar, let_pass, wait_for
 from harness.providers import config, twilio
 from harness.standins import twilio_accepts
 
@@ -233,3 +238,63 @@ def test_a_provider_that_cannot_be_opened_is_left_out_visibly_and_the_others_run
     assert sidecar.call("GET", "/health").json["chains"]["email"]["status"] == "degraded"
     (told,) = sidecar.events("provider_broken")
     assert (told["provider"], told["level"]) == ("smtp", "error")
+
+
+def test_a_hangup_while_it_starts_does_not_end_it(tmp_path, environ):
+    (tmp_path / "providers.yaml").write_text(f"server: {{listen: '127.0.0.1:0'}}\n{CONSOLE}")
+    sidecar = Sidecar(tmp_path / "providers.yaml", environ)
+    status = Path(f"/proc/{sidecar.process.pid}/status")
+
+    def ignores_or_hears():
+        masks = dict(line.split(":\t") for line in status.read_text().splitlines() if "Sig" in line)
+        return (int(masks["SigIgn"], 16) | int(masks["SigCgt"], 16)) & 1  # of SIGHUP, number 1
+
+    wait_for(ignores_or_hears, "it to be past Python's own start")
+    while not sidecar.events("ready"):
+        assert sidecar.process.poll() is None
+        sidecar.process.send_signal(signal.SIGHUP)
+        let_pass(0.02)
+    assert sidecar.ready().send().status == 200
+    assert sidecar.stop() == 0
+
+
+@pytest.mark.parametrize("gone", ["full", "closed"])
+def test_a_line_that_cannot_be_written_is_lost_and_nothing_else(tmp_path, environ, gone):
+    listen = f"server: {{listen: 'unix:{tmp_path}/s/api.sock'}}\n"
+    (tmp_path / "providers.yaml").write_text(listen + CONSOLE)
+    with Path("/dev/full").open("wb") as full:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "sidecar", "run"],
+            cwd=tmp_path,
+            env=environ,
+            stdout=full if gone == "full" else subprocess.PIPE,
+        )
+    if process.stdout is not None:
+        process.stdout.close()
+
+    def call(method, path, body=None):
+        with closing(http.client.HTTPConnection("localhost", timeout=PATIENCE)) as connection:
+            connection.sock = socket.socket(socket.AF_UNIX)
+            connection.sock.connect(f"{tmp_path}/s/api.sock")
+            connection.request(method, path, body, {"Content-Type": "application/json"})
+            answer = connection.getresponse()
+            return answer.status, json.loads(answer.read())
+
+    def digest():
+        with suppress(OSError):
+            return call("GET", "/health")[1]["config"]["digest"]
+
+    try:
+        before = wait_for(digest, "it to serve")
+        body = b'{"channel": "sms", "to": "+14155552671", "text": "1"}'
+        assert call("POST", "/v1/send", body)[0] == 200
+        for seconds in (2, 3):
+            text = CONSOLE.replace("console: {}", f"console: {{timeout: {seconds}s}}")
+            (tmp_path / "providers.yaml").write_text(listen + text)
+            process.send_signal(signal.SIGHUP)
+            wait_for(lambda last=before: digest() != last, "the reload")
+            before = digest()
+    finally:
+        process.terminate()
+        ended = process.wait(PATIENCE)
+    assert ended == 0

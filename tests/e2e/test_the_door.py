@@ -78,6 +78,16 @@ def test_an_absolute_target_is_judged_like_a_host(sidecar):
     assert status(raw(sidecar, request)) == 421
 
 
+@pytest.mark.parametrize("kind", ["application/json" + ";" * 8_000, "x;" + 'y="z";' * 1_300])
+def test_no_content_type_takes_the_loop_its_turns(sidecar, kind):
+    for number in range(3):  # of seconds each, for the standard library's parser
+        headers = {"Content-Type": f"{kind} {number}"}
+        assert sidecar.call("POST", "/v1/send", b"{}", headers).status in (415, 422)
+    assert not [
+        line for line in sidecar.events("loop_blocked") if line["where"].startswith("email")
+    ]
+
+
 @pytest.mark.parametrize(
     ("headers", "expected"),
     [
@@ -92,6 +102,10 @@ def test_an_absolute_target_is_judged_like_a_host(sidecar):
         ({"Content-Type": "text/plain"}, 415),
         ({"Content-Type": "application/x-www-form-urlencoded"}, 415),
         ({"Content-Type": "application/json; charset=utf-8"}, 200),
+        ({"Content-Type": "Application/JSON ;charset=utf-8"}, 200),
+        ({"Content-Type": "nh\t@hsoo];rpl*"}, 415),
+        ({"Content-Type": "application/json;" + "(" * 8_000}, 200),
+        ({"Content-Type": "application/json " + "(" * 8_000}, 415),
         ({"Content-Encoding": "gzip"}, 415),
         ({"Idempotency-Key": "a" * 256}, 400),
         ({"Idempotency-Key": '"unclosed'}, 400),

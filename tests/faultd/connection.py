@@ -13,6 +13,7 @@ from typing import Any
 HOLD = 60.0
 """Seconds that a silence lasts at most; the peer's farewell ends it before."""
 HANDSHAKE = 10.0
+FAREWELL = 1.0
 CHUNK = 65_536
 READ_LIMIT = 16 * 1024 * 1024
 
@@ -125,7 +126,8 @@ class Connection:
 
     def drop(self) -> None:
         """End at once, from outside."""
-        self.writer.transport.abort()
+        if not self.over:
+            self.writer.transport.abort()
 
 
 async def open_streams(
@@ -151,10 +153,13 @@ async def open_streams(
     finally:
         if not connection.over:
             connection.writer.close()
-        with contextlib.suppress(OSError, TimeoutError):
-            async with asyncio.timeout(1.0):
+        try:
+            async with asyncio.timeout(FAREWELL):
                 await connection.writer.wait_closed()
-        connection.drop()
+        except TimeoutError:  # TLS would wait for the peer's farewell
+            connection.writer.transport.abort()
+        except OSError:
+            pass
 
 
 async def silence(sock: socket.socket) -> None:

@@ -11,6 +11,7 @@ from typing import Any, Protocol
 from faultd.connection import Connection, Gone, Listener, linger_none, open_streams, silence
 from faultd.faults import EARLY, Fault
 from faultd.ledger import Counts, Ledger, Letter
+from faultd.web import blanks
 
 GARBAGE = b"HTTP/1.1 400 Bad Request\r\n\r\nplain HTTP, not TLS\r\n"
 
@@ -57,6 +58,8 @@ class StandIn:
         """Break; raises ValueError for a fault that makes no sense here."""
         fault = Fault(self._speaker.protocol, name, **options)
         await self.heal()
+        if name == "bomb":  # now, and not while somebody waits for an answer
+            await asyncio.to_thread(blanks, fault.options["size"])
         self.fault = fault
         if fault.stage == "listen":
             await asyncio.gather(self.plain.refuse(), self.tls.refuse())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import struct
 import zlib
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
@@ -23,6 +24,7 @@ SOME_BODY = b'{"status": "queued", "note": "some body to break"}'
 FILLER = b"x" * 65_536
 DATE_AHEAD = 30
 """Seconds from now to the date in `Retry-After: date`."""
+GZIP_HEAD = b"\x1f\x8b\x08" + bytes(6) + b"\xff"
 GATEWAY = (502, 504)
 NOT_FOUND = Answer(404, {"Content-Type": "application/json"}, b'{"message": "not found"}')
 
@@ -152,7 +154,7 @@ async def _endless(connection: Connection, answer: Answer, fault: Fault) -> None
 
 async def _bomb(connection: Connection, answer: Answer, fault: Fault) -> None:
     packed = replace(answer, headers=answer.headers | {"Content-Encoding": "gzip"})
-    await connection.send(render(replace(packed, body=bomb(answer.body, fault.options["size"]))))
+    await connection.send(render(replace(packed, body=_packed(answer.body, fault.options["size"]))))
 
 
 async def _big(connection: Connection, answer: Answer, fault: Fault) -> None:
@@ -160,12 +162,22 @@ async def _big(connection: Connection, answer: Answer, fault: Fault) -> None:
 
 
 @lru_cache(maxsize=4)
-def bomb(body: bytes, size: int) -> bytes:
-    """`body` and `size` bytes of blanks behind it, as gzip: 1 MiB packs to some 4 KiB."""
-    packer = zlib.compressobj(level=1, wbits=31)
-    parts = [packer.compress(body)]
-    parts += [packer.compress(b" " * MIB) for _ in range(size // MIB)]
-    return b"".join([*parts, packer.flush()])
+def blanks(size: int) -> tuple[bytes, int]:
+    """`size` bytes of blanks, deflated, and their CRC: 1 MiB packs to some 4 KiB."""
+    packer, crc, parts = zlib.compressobj(level=1, wbits=-15), 0, []
+    for _ in range(size // MIB):
+        parts.append(packer.compress(b" " * MIB))
+        crc = zlib.crc32(b" " * MIB, crc)
+    return b"".join([*parts, packer.flush(zlib.Z_FULL_FLUSH)]), crc
+
+
+def _packed(body: bytes, size: int) -> bytes:
+    """Gzip (RFC 1952) of blanks and `body`: what follows a full flush stands for itself."""
+    before, crc = blanks(size)
+    packer = zlib.compressobj(wbits=-15)
+    last = packer.compress(body) + packer.flush()
+    length = size // MIB * MIB + len(body)
+    return GZIP_HEAD + before + last + struct.pack("<II", zlib.crc32(body, crc), length)
 
 
 def _with_retry_after(answer: Answer, form: str | None) -> Answer:

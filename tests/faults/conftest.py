@@ -13,7 +13,7 @@ from harness.providers import config
 from harness.rig import Rig, environ
 
 DEADLINE = 4.0
-TIMEOUT = 0.7
+TIMEOUT = 1.0
 """Seconds of an attempt in a rig."""
 QUICK = f"limits: {{deadline: {DEADLINE:.0f}s}}\nbreaker: {{recovery_timeout: 300ms, growth: 1}}\n"
 
@@ -70,7 +70,7 @@ def rig_of(faultd: Faultd, begin: Callable[..., Sidecar]) -> Callable[[str], Rig
             )
             channel = CHANNELS[kind]
             sidecar = begin(config(channel, *sections, more=QUICK))
-            rigs[kind] = Rig(faultd, sidecar, channel, names, deadline=DEADLINE)
+            rigs[kind] = Rig(faultd, sidecar, channel, names, deadline=DEADLINE, timeout=TIMEOUT)
         return rigs[kind]
 
     return find

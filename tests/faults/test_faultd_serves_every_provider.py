@@ -17,17 +17,17 @@ KINDS = list(CHANNELS)
 def sidecars(faultd, begin):
     """One for each channel, with all its kinds in the chain; no circuit ever opens."""
     for kind in KINDS:
-        faultd.add(f"{kind}_tls", kind)
+        faultd.add(f"{kind}_secure", kind)
     texts = {}
     for channel in ("email", "sms"):
         kinds = [kind for kind in KINDS if CHANNELS[kind] == channel]
         sections = [faultd.section(kind) for kind in kinds]
-        sections += [faultd.section(f"{kind}_tls", tls=True) for kind in kinds]
+        sections += [faultd.section(f"{kind}_secure", tls=True) for kind in kinds]
         texts[channel] = config(channel, *sections, more="breaker: {enabled: false}")
     return {channel: begin(text) for channel, text in texts.items()}
 
 
-@pytest.mark.parametrize("tls", ["", "_tls"])
+@pytest.mark.parametrize("tls", ["", "_secure"])
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_send_is_accepted_and_stands_in_the_ledger(faultd, sidecars, kind, tls):
     channel, name = CHANNELS[kind], f"{kind}{tls}"

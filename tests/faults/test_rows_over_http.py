@@ -6,6 +6,7 @@ import pytest
 
 from faultd.client import CHANNELS
 from faultd.faults import MIB
+from harness.oracle import BUSY_MACHINE
 
 KINDS = [kind for kind in CHANNELS if kind != "smtp"]
 LOST, LATE, LONG = "connection was lost", "no complete answer in time", "longer than 256 KiB"
@@ -76,7 +77,7 @@ def test_n5_silence_ends_by_the_attempts_timeout(rig, at):
     failed_over(rig, sent, "unknown")
     assert said["reason"] == LATE
     assert said["circuit"] == "closed 1/5"
-    assert 0.65 < said["seconds"] < 2.0
+    assert rig.timeout * 0.9 < said["seconds"] < rig.timeout + BUSY_MACHINE
 
 
 @pytest.mark.parametrize("part", ["head", "body"])
@@ -85,7 +86,9 @@ def test_n6_a_drip_ends_by_the_bound_of_the_whole_attempt(rig, part):
     sent, said = hit(rig, "drip", part=part)
     failed_over(rig, sent, "unknown", taken=[1])
     assert said["reason"] == LATE
-    assert 0.65 < said["seconds"] < 2.0, "each byte came in time; all of them would take 20 s"
+    assert rig.timeout * 0.9 < said["seconds"] < rig.timeout + BUSY_MACHINE, (
+        "each byte came in time; all of them would take 20 s"
+    )
 
 
 @pytest.mark.parametrize("fault", ["truncate", "reset", "eof"])
@@ -95,6 +98,18 @@ def test_n7_half_an_answer_or_none_is_unknown(rig, fault):
     failed_over(rig, sent, "unknown", taken=[1] if fault == "truncate" else [])
     assert LOST in said["reason"]
     assert said["circuit"] == "closed 1/5"
+
+
+@pytest.mark.parametrize("fault", ["truncate", "reset", "eof"])
+@every_kind
+def test_n7_the_same_over_tls(rig, fault):
+    first, tls, spare = rig.chain
+    rig.faultd.set(first, "refuse")
+    rig.faultd.set(tls, fault)
+    sent = rig.send()
+    assert sent.answer.trail == [(first, "unavailable"), (tls, "unknown"), (spare, "accepted")]
+    assert LOST in sent.document["attempts"][1]["reason"]
+    assert sent.document["duplicate_possible"] is True
 
 
 @pytest.mark.parametrize("fault", ["reset", "eof"])

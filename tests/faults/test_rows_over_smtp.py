@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 import time
 
 import pytest
 
+from harness.oracle import BUSY_MACHINE
 from harness.rig import Rig
 
 pytestmark = pytest.mark.parametrize("kind", ["smtp"])
@@ -46,7 +48,7 @@ def test_n1_connection_refused_goes_on_at_once(rig):
         ("wrong_host", "hostname mismatch"),
         ("self_signed", "self-signed"),
         ("unknown_issuer", "unable to get local issuer"),
-        ("garbage", "starttls"),
+        ("garbage", "starttls|handshake failed"),
         ("hang", "in time"),
     ],
 )
@@ -64,7 +66,7 @@ def test_n3_tls_that_cannot_be_trusted_is_named_and_passed_by(rig, how, cause, i
     trail = [(first, "unavailable"), (tls, expected), (spare, "accepted")]
     assert sent.answer.trail == (trail if implicit else [trail[0], (tls, "accepted")])
     reason = sent.document["attempts"][implicit]["reason"]
-    assert cause in reason.lower()
+    assert re.search(cause, reason.lower())
     assert rig.faultd.counts(name)["requests"] == before, "no mail was begun"
     assert sent.document["duplicate_possible"] is False
 
@@ -75,7 +77,7 @@ def test_n5_to_n7_before_the_data_nothing_was_taken(rig, fault, at):
     sent, said = hit(rig, fault, at=at)
     failed_over(rig, sent, "unavailable")
     assert said["circuit"] == "closed 1/5"
-    assert said["seconds"] < 2.0
+    assert said["seconds"] < rig.timeout + BUSY_MACHINE
 
 
 @pytest.mark.parametrize("fault", ["silence", "reset", "eof"])
@@ -93,7 +95,7 @@ def test_n5_to_n7_after_the_dot_it_may_have_been_taken(rig, fault, taken):
     sent, said = hit(rig, fault)
     failed_over(rig, sent, "unknown", taken=taken)
     assert said["circuit"] == "closed 1/5"
-    assert said["seconds"] < 2.0
+    assert said["seconds"] < rig.timeout + BUSY_MACHINE
 
 
 @pytest.mark.parametrize("at", ["greeting", "ehlo", "rcpt"])
@@ -101,7 +103,7 @@ def test_n8_a_reply_without_end_before_the_data(rig, peak_memory, at):
     before = peak_memory(rig)
     sent, said = hit(rig, "endless", at=at)
     failed_over(rig, sent, "unavailable")
-    assert said["seconds"] < 2.0
+    assert said["seconds"] < rig.timeout + BUSY_MACHINE
     assert peak_memory(rig) - before < 40 * 1024
 
 

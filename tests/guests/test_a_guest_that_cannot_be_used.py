@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import signal
 import subprocess
 import sys
 
 import pytest
 
 from harness import guests
-from harness.process import PATIENCE
+from harness.process import PATIENCE, wait_for
 from harness.providers import config
 
 HOOK = "\n@hookimpl\ndef register_providers(): return [Acme]\n"
@@ -123,3 +124,27 @@ def test_a_plugin_that_names_the_contract_there_is_may_serve(tmp_path, environ):
     found = guests.install(tmp_path, f"{ACME}    contract = 1\n", "acme")
     ended = run(tmp_path, environ, found, "check")
     assert (ended.returncode, ended.stderr) == (0, "")
+
+
+TALKS = """
+from pydantic import SecretStr
+from sidecar import ConfigError
+
+class Settings(ProviderConfig):
+    api_key: SecretStr
+
+class Acme(Guest):
+    kind, Config = 'acme', Settings
+    def __init__(self, name, config):
+        raise ConfigError(f'the key {config.api_key.get_secret_value()} is of another region')
+"""
+
+
+def test_what_it_says_at_a_reload_is_shown_without_its_secret(start, tmp_path):
+    found = guests.install(tmp_path, TALKS, "acme")
+    sidecar = start("providers: {console: {}}\nchains: {sms: [console]}\n", **found)
+    sidecar.config.write_text(config("sms", "acme: {api_key: canary-acme-key-0001}"))
+    sidecar.process.send_signal(signal.SIGHUP)
+    wait_for(lambda: sidecar.events("reload_failed"), "the reload")
+    shown = sidecar.call("GET", "/health").json["config"]["reload_error"]
+    assert shown == "the key *** is of another region"

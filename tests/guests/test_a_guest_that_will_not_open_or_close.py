@@ -53,6 +53,7 @@ CLOSING = {
     "hangs": "await asyncio.sleep(999)",
     "deaf": DEAF,
 }
+WAITS = f"    async def wait(self):\n        {DEAF}"
 HOLDS_THE_END = {
     "thread": ("__aenter__", "threading.Thread(target=time.sleep, args=(999,)).start()"),
     "worker": (
@@ -132,16 +133,17 @@ def test_sigterm_ends_it_even_while_a_guest_blocks_the_loop(start, tmp_path):
     caller.join(PATIENCE)
 
 
-def test_a_port_that_is_taken_ends_it_with_69_though_a_guest_began_a_thread(
-    start, environ, tmp_path
+@pytest.mark.parametrize("kind", [*HOLDS_THE_END, "deaf"])
+def test_a_port_that_is_taken_ends_it_with_69_though_a_guest_holds_up_the_end(
+    start, environ, tmp_path, kind
 ):
-    found = guests.install(tmp_path, guest("thread", *HOLDS_THE_END["thread"]), "thread")
+    held = {**HOLDS_THE_END, "deaf": ("__aenter__", f"asyncio.create_task(self.wait())\n{WAITS}")}
+    found = guests.install(tmp_path, guest(kind, *held[kind]), kind)
     other = tmp_path / "other"
     other.mkdir()
-    (other / "providers.yaml").write_text("")
-    port = start(config("sms", "thread: {}"), **found).port
+    port = start("providers: {console: {}}\nchains: {sms: [console]}\n").port
     (other / "providers.yaml").write_text(
-        f"server: {{listen: '127.0.0.1:{port}'}}\n{config('sms', 'thread: {}')}"
+        f"server: {{listen: '127.0.0.1:{port}'}}\n{config('sms', f'{kind}: {{}}')}"
     )
     ended = subprocess.run(
         [sys.executable, "-m", "sidecar", "run"],
@@ -172,7 +174,8 @@ def test_an_inbox_that_fails_is_none(start, tmp_path, body):
     assert sidecar.call("GET", "/v1/inbox").status == 404
     assert sidecar.call("GET", "/inbox").status == 404
     assert sidecar.send().status == 200
-    assert sidecar.events("inbox_failed")[0]["provider"] == "box"
+    told = wait_for(lambda: sidecar.events("inbox_failed"), "that to be told")
+    assert told[0]["provider"] == "box"
     assert sidecar.stop() == 0
     assert CODE not in "".join(sidecar.raw) + sidecar.errors.read_text()
 

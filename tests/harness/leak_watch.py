@@ -7,6 +7,7 @@ The words themselves are taken where they pass: the pipes of a process, the sock
 Exempt, because they hold canaries by design, are these and nothing else:
 - an input: a file that a test's own code opened for writing, with no code of the product on the
   stack, and that is neither a database, a key, nor what a process was told to write to;
+- `providers.yaml`, also one that a helper of a test wrote: the product only ever reads it;
 - the byte code that Python makes of such an input;
 - the block that the provider `console` prints on stderr (`CONSOLE_BLOCK`);
 - the body of an answer to `GET /inbox` and `GET /v1/inbox`, which show messages;
@@ -42,7 +43,7 @@ _INBOX = re.compile(rb"GET (?:/v1)?/inbox HTTP/1\.1\r\n")
 _STAND_IN = re.compile(rb"^Server: (?:Werkzeug/|faultd)", re.MULTILINE | re.IGNORECASE)
 _LENGTH = re.compile(rb"^Content-Length: (\d+)\r$", re.MULTILINE | re.IGNORECASE)
 _NEVER_AN_INPUT = re.compile(r"\.(db|key)(-wal|-shm|-journal)?$")
-_LEDGER = "/ledger.jsonl"
+_BY_NAME = ("/providers.yaml", "/ledger.jsonl")
 _BYTE_CODE = re.compile(r"^(.+/)__pycache__/([^/.]+)\.[^/]+\.pyc$")
 _NAME = r"[A-Za-z0-9_./-]{1,100}"
 _WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
@@ -362,7 +363,7 @@ class Watch:
     def _is_input(self, path: str) -> bool:
         if path in self._outputs or _NEVER_AN_INPUT.search(path):
             return False
-        if path.endswith(_LEDGER):
+        if path.endswith(_BY_NAME):
             return True
         compiled = _BYTE_CODE.fullmatch(path)
         return path in self._inputs or bool(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +31,8 @@ def environ(home: Path, faultd: Faultd) -> dict[str, str]:
 class Rig:
     """One sidecar, one channel's chain in it, and what was sent through it.
 
-    `extra` is how many acceptances more than one an unknown may lead to (see `oracle.sent_twice`).
+    `deadline` of a send and `timeout` of the first provider are in seconds, as configured; `extra`
+    is how many acceptances more than one an unknown may lead to (see `oracle.sent_twice`).
     """
 
     def __init__(
@@ -42,6 +43,7 @@ class Rig:
         chain: Sequence[str],
         *,
         deadline: float = oracle.DEADLINE,
+        timeout: float = 4.0,
         extra: int = 1,
     ) -> None:
         self.faultd = faultd
@@ -49,8 +51,10 @@ class Rig:
         self.channel = channel
         self.chain = list(chain)
         self.deadline = deadline
+        self.timeout = timeout
         self.extra = extra
         self.sents: list[Sent] = []
+        self._before = {name: faultd.counts(name) for name in self.chain}
 
     @property
     def database(self) -> Path:
@@ -93,6 +97,10 @@ class Rig:
 
         wait_for(well, f"{self.chain[0]} to be well again")
 
+    def _redirects_since(self, before: Mapping[str, Mapping[str, int]]) -> dict[str, Any]:
+        word = "redirects_followed"
+        return {n: {word: self.faultd.counts(n)[word] - before[n][word]} for n in self.chain}
+
     def breaches(self) -> list[str]:
         """Every invariant over every send so far; nothing may be under way."""
         faultd, sents = self.faultd, self.sents
@@ -106,6 +114,6 @@ class Rig:
             *oracle.gave_up(sents, self.chain),
             *oracle.opened_for_nothing(self.sidecar, self.database),
             *oracle.late(sents),
-            *oracle.followed({name: faultd.counts(name) for name in self.chain}),
+            *oracle.followed(self._redirects_since(self._before)),
             *oracle.crashed(sents),
         ]

@@ -78,7 +78,8 @@ def mutants(source: str, filename: str, members: Members, *, within: str = "") -
         if not where.startswith(within):
             continue
         for edit in edits(node, parents, members):
-            statement = next(n for n in [node, *reversed(parents)] if isinstance(n, ast.stmt))
+            holders = ast.stmt | ast.match_case
+            statement = next(n for n in [node, *reversed(parents)] if isinstance(n, holders))
             before = header(statement)
             old = edit.make()
             what = edit.label or difference(before, header(statement))
@@ -250,7 +251,8 @@ def has_effect(node: ast.stmt) -> bool:
 
 
 def proceed(node: ast.Continue, parents: Parents, members: Members) -> Iterator[Edit]:
-    yield replaced(node, parents, ast.Break())
+    edit = replaced(node, parents, ast.Break())
+    yield Edit(edit.owner, edit.field, edit.new, edit.index, label="{continue -> break}")
 
 
 Operator = Callable[..., Iterator[Edit]]
@@ -287,7 +289,7 @@ def replaced(node: ast.AST, parents: Parents, new: ast.AST) -> Edit:
 # Names
 
 
-def header(node: ast.stmt) -> str:
+def header(node: ast.stmt | ast.match_case) -> str:
     """A statement without the statements in it, on one line."""
     shallow = copy.copy(node)
     for field in ("body", "orelse", "finalbody", "handlers", "decorator_list"):
@@ -295,9 +297,7 @@ def header(node: ast.stmt) -> str:
             setattr(shallow, field, [ast.Pass()] if field == "body" else [])
     if isinstance(shallow, ast.Try | ast.TryStar):
         shallow.finalbody = [ast.Pass()]
-    if isinstance(shallow, ast.Match):
-        shallow.cases = shallow.cases[:1]
-    text = ast.unparse(ast.fix_missing_locations(shallow))
+    text = ast.unparse(ast.fix_missing_locations(shallow)).strip()
     return " ".join(text.removesuffix("\n    pass").split())
 
 

@@ -66,7 +66,7 @@ def test_a_function_is_changed_in_every_kind_of_place():
         "self.count += {1 -> 0}",
         "remove: case State.OPEN:",
         "remove: case _:",
-        "match who: case {State.OPEN -> State.SHUT}: return min(who, self.width)",
+        "case {State.OPEN -> State.SHUT}:",
         "return {min(who, self.width) -> None}",
         "return {min -> max}(who, self.width)",
         "delete: await self.tell(who, loudly=True)",
