@@ -71,6 +71,8 @@ def test_a_second_acceptance_is_found_where_the_policy_has_none():
 def test_what_was_taken_and_called_unsent_is_found(time):
     assert found(storm.denied([FAILED], [{**RECORD, "time": time}]))
     assert not found(storm.denied([FAILED], [{**RECORD, "time": 100.5}])), "by a later run"
+    draining = replace(FAILED, answer=Answer(503, {}, b'{"code": "draining"}'))
+    assert not found(storm.denied([draining], [{**RECORD, "time": time}])), "not begun"
 
 
 @pytest.mark.parametrize("status", [500, 400, 429])
