@@ -30,7 +30,7 @@ test: setup  ## the checks, then the tests
 
 SECONDS := 1800
 soak: setup  ## every fault at once for half an hour: make soak SECONDS=120 SEED=7
-	@PYTHONPATH=tests $(BIN)/python -m soak --seconds $(SECONDS) $(if $(SEED),--seed $(SEED))
+	@PYTHONPATH=tests $(BIN)/python -m soak --seconds $(SECONDS) $(if $(SEED),--seed $(SEED)) $(if $(KEEP),--keep $(KEEP))
 
 check: setup  ## ruff and mypy --strict
 	$(BIN)/ruff check .

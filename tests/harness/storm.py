@@ -79,12 +79,16 @@ def in_threads(count: int, work: Callable[[int], None]) -> list[threading.Thread
 
 
 def denied(tolds: Iterable[Told], ledger: Sequence[Mapping[str, Any]]) -> Iterator[str]:
-    """What was called surely not sent (502, 503, 504) was in no ledger then."""
+    """What was called surely not sent (502, 503, 504) was in no ledger then.
+
+    An answer without a delivery speaks of its own request alone: one that was not begun, while the
+    process drains, say. What became of the key before is not looked up for it.
+    """
     first: dict[str, float] = {}
     for record in ledger:
         first.setdefault(record["sha256"], record["time"])
     for told in tolds:
-        if told.answer is None or told.answer.status not in AGAIN - {409}:
+        if told.answer is None or told.answer.status not in AGAIN or not told.document:
             continue
         if first.get(told.sha256, told.at) < told.at - told.seconds:
             # It was taken in an earlier run of the key: nothing may run after that.

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+import threading
+import time
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -16,7 +19,7 @@ from harness.process import Answer
 from soak import verdict
 from soak.observer import Observer, smtp_and_other
 from soak.service import Usage, Version
-from soak.traffic import Heard
+from soak.traffic import Heard, Lag
 from soak.weather import forgotten, forms
 
 
@@ -68,6 +71,8 @@ def test_a_second_acceptance_is_found_where_the_policy_has_none():
 def test_what_was_taken_and_called_unsent_is_found(time):
     assert found(storm.denied([FAILED], [{**RECORD, "time": time}]))
     assert not found(storm.denied([FAILED], [{**RECORD, "time": 100.5}])), "by a later run"
+    draining = replace(FAILED, answer=Answer(503, {}, b'{"code": "draining"}'))
+    assert not found(storm.denied([draining], [{**RECORD, "time": time}])), "not begun"
 
 
 @pytest.mark.parametrize("status", [500, 400, 429])
@@ -104,6 +109,15 @@ def test_a_late_answer_is_found_and_our_own_lag_is_not_its_fault():
     assert not found(verdict.late([replace(late, lag=1.0)]))
 
 
+def test_a_chain_that_another_disturbs_is_found():
+    fine = replace(GOOD, answer=answer(provider="one"))
+    busy = replace(GOOD, answer=Answer(409, {}, b"{}"))
+    left = replace(GOOD, answer=None, hung_up=True)
+    assert not found(verdict.disturbed([fine, busy, left], "one"))
+    for other in (answer(503), answer(provider="two"), None):
+        assert found(verdict.disturbed([replace(GOOD, answer=other)], "one"))
+
+
 def service(tmp_path=None, lines: Sequence[dict] = (), **more):
     life = SimpleNamespace(events=lambda name: [x for x in lines if x["event"] == name])
     if tmp_path is not None:
@@ -129,10 +143,26 @@ def test_a_circuit_that_opened_without_a_failure_is_found(monkeypatch):
         assert found(verdict.opened_for_nothing(told))
 
 
-def test_a_stall_is_found_unless_this_process_stood_still_too():
-    assert found(verdict.stalled(service(), [0.15], own=0.01))
-    assert not found(verdict.stalled(service(), [0.15], own=0.1))
-    assert found(verdict.stalled(service(lines=[{"event": "loop_blocked", "seconds": 1}]), [], 0.1))
+@pytest.mark.parametrize("taken", [{"longest": 0.1}, {"starved": 0.1}])
+def test_a_stall_is_found_unless_the_machine_took_the_time(taken):
+    none, some = (SimpleNamespace(**{"longest": 0, "starved": 0, **t}) for t in ({}, taken))
+    assert found(verdict.stalled(service(), [0.15], none))
+    assert not found(verdict.stalled(service(), [0.15], some))
+    blocked = service(lines=[{"event": "loop_blocked", "seconds": 1}])
+    assert found(verdict.stalled(blocked, [], some))
+
+
+async def test_what_the_machine_takes_is_measured():
+    lag = Lag(SimpleNamespace(lives=[]))
+    began = time.monotonic()
+    task = asyncio.create_task(lag.run())
+    await asyncio.sleep(0.01)
+    threading.Event().wait(0.5)  # the loop stands still
+    await asyncio.sleep(0.1)
+    task.cancel()
+    assert lag.longest > 0.3
+    assert lag.since(began) > 0.3
+    assert lag.since(time.monotonic()) == 0
 
 
 BEFORE = Usage(20, 7, 80.0, [])

@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import random
 import time
+from collections import deque
 from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import aiohttp
@@ -23,24 +25,40 @@ LONGEST_PAUSE = 2.0
 """Seconds: the most that `Retry-After` makes a client wait."""
 MOST_OPEN = 300
 """Keys that are asked for at once; beyond, the stream holds back and says so."""
-TICK = 0.02
+TICK = 0.05
 
 
 @dataclass(frozen=True, slots=True)
 class Heard(Told):
-    """`lag` is the most that this process itself was late by meanwhile; `began` is monotonic."""
+    """`lag` is what the machine took meanwhile (see `Lag`); `began` is monotonic.
+
+    `hung_up` says that the caller did not wait for the answer.
+    """
 
     channel: str = "sms"
     lag: float = 0.0
     began: float = 0.0
+    hung_up: bool = False
 
 
 class Lag:
-    """How late this process's own event loop comes: what it measures is late by as much."""
+    """What a busy machine takes from the measurements, in seconds.
 
-    def __init__(self) -> None:
+    `longest` is the most that this process's own event loop was late by: what it measures is late
+    by as much. `starved` is the most that the sidecar's threads stood ready to run, and were not
+    run, in any `SPAN`: the system's own count (`/proc/PID/schedstat`), which nothing that the
+    sidecar does wrong can raise.
+    """
+
+    SPAN = 2.0
+
+    def __init__(self, service: Service) -> None:
         self.longest = 0.0
-        self._seen: list[tuple[float, float]] = []
+        self.starved = 0.0
+        self._service = service
+        self._lost: list[tuple[float, float]] = []
+        self._span: deque[tuple[float, float]] = deque()
+        self._waits: dict[str, float] = {}
 
     async def run(self) -> None:
         while True:
@@ -49,15 +67,32 @@ class Lag:
             now = time.monotonic()
             late = now - asked - TICK
             self.longest = max(self.longest, late)
-            if late > TICK:
-                self._seen.append((now, late))
+            waited = self._waited()
+            self._span.append((now, waited))
+            while self._span[0][0] < now - self.SPAN:
+                self._span.popleft()
+            self.starved = max(self.starved, sum(one for _, one in self._span))
+            self._lost.append((now, late + waited))
 
     def since(self, began: float) -> float:
+        """What was lost from `began` (monotonic) on, here and there."""
         total = 0.0
-        for at, late in reversed(self._seen):
+        for at, lost in reversed(self._lost):
             if at < began:
                 break
-            total += late
+            total += lost
+        return total
+
+    def _waited(self) -> float:
+        """How long the sidecar's threads waited for a CPU since the last look."""
+        total = 0.0
+        known, self._waits = self._waits, {}
+        if self._service.lives:
+            for path in Path(f"/proc/{self._service.life.process.pid}/task").glob("*/schedstat"):
+                with suppress(OSError, ValueError, IndexError):
+                    name = str(path)
+                    self._waits[name] = int(path.read_text().split()[1]) / 1e9
+                    total += max(0.0, self._waits[name] - known.get(name, 0.0))
         return total
 
 
@@ -157,7 +192,7 @@ class Traffic:
         except (aiohttp.ClientError, OSError):
             return self._note(key, body, deadline, began, None)
         except asyncio.CancelledError:
-            self._note(key, body, deadline, began, None)
+            self._note(key, body, deadline, began, None, hung_up=True)
             raise
 
     async def _post(self, body: dict[str, Any], headers: dict[str, str]) -> Answer:
@@ -179,6 +214,8 @@ class Traffic:
         deadline: float,
         began: float,
         answer: Answer | None,
+        *,
+        hung_up: bool = False,
     ) -> Heard:
         told = Heard(
             text=body["text"],
@@ -190,6 +227,7 @@ class Traffic:
             channel=body["channel"],
             lag=self._lag.since(began),
             began=began,
+            hung_up=hung_up,
         )
         self.heard.append(told)
         return told
