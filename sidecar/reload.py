@@ -132,7 +132,7 @@ class Reloader:
                     structlog.get_logger().warning(
                         "watch_failed", error=type(error).__name__, do="changes are seen in 30 s"
                     )
-            await asyncio.sleep(WATCH_AGAIN)
+                await asyncio.sleep(WATCH_AGAIN)
 
 
 async def _events(files: Mapping[Path, str]) -> AsyncIterator[None]:

@@ -154,7 +154,7 @@ def _is_same_account(section: ProviderSection, config: Config, before: Config) -
         section.cls is was.cls
         and not (section.missing or was.missing)
         and _own(section.settings) == _own(was.settings)
-        and not _sdks_may_see_a_change(config, before)
+        and not _sees_a_change(section.cls, config.environ, before.environ)
     )
 
 
@@ -164,10 +164,12 @@ def _own(settings: ProviderConfig) -> ProviderConfig:
     return settings.model_copy(update=ours)
 
 
-def _sdks_may_see_a_change(config: Config, before: Config) -> bool:
-    # A variable that no text of the file uses may still be read by an SDK: AWS_ACCESS_KEY_ID, say.
-    names = (config.environ.keys() | before.environ.keys()) - config.asked - before.asked
-    return any(config.environ.get(name) != before.environ.get(name) for name in names)
+def _sees_a_change(
+    cls: type[Provider[Any]], now: Mapping[str, str], before: Mapping[str, str]
+) -> bool:
+    """Whether a variable that the provider's SDK reads by itself has changed, in the `.env` say."""
+    names = (name for name in now.keys() | before.keys() if name.startswith(tuple(cls.reads)))
+    return any(now.get(name) != before.get(name) for name in names)
 
 
 def _breaker(section: ProviderSection, clock: Clock) -> Breaker:

@@ -77,3 +77,77 @@ def test_what_is_off_or_lacks_something_is_there_and_skipped(world):
     twilio = world.links["twilio"]
     assert twilio.would_skip() == "not_configured"
     assert twilio.missing == ("NO_SUCH", "NOR_THIS")
+
+
+# From one version of the file to the next
+
+PAIR = """
+providers:
+  ses: {region: us-east-1, sender: a@example.com}
+  smtp: {host: mail.example.com, username: u, password: "${PASSWORD}", sender: a@example.com}
+chains: {email: [ses, smtp]}
+"""
+KEYS = {"AWS_ACCESS_KEY_ID": "AKIA1", "AWS_SECRET_ACCESS_KEY": "canary-1", "PASSWORD": "canary-2"}
+
+
+@pytest.fixture
+def versions(tmp_path: Path):
+    """Build a version of the file after another; `versions(text, VARIABLE=value)`."""
+    registry, clock, built = Registry(), ManualClock(), []
+
+    def build(text=PAIR, **changed):
+        path = tmp_path / "providers.yaml"
+        path.write_text(text)
+        environ = {**KEYS, **changed}
+        config = load(path, environ=environ, provider_class=registry.provider_class)
+        built.append(build_world(config, clock, built[-1] if built else None))
+        return built[-1]
+
+    return build
+
+
+def kept(before, after):
+    return {n for n in after.links if before.links[n].provider is after.links[n].provider}
+
+
+def test_what_did_not_change_is_the_very_same(versions):
+    before, after = versions(), versions(PAIR.replace("[ses, smtp]", "[smtp, ses]"))
+    assert kept(before, after) == {"ses", "smtp"}
+    assert all(before.links[name] is after.links[name] for name in after.links)
+    assert [link.name for link in after.chains["email"].links] == ["smtp", "ses"]
+
+
+def test_a_variable_that_the_text_uses_renews_whoever_uses_it(versions):
+    before, after = versions(), versions(PASSWORD="canary-3")
+    assert kept(before, after) == {"ses"}
+
+
+def test_a_variable_that_an_sdk_reads_by_itself_renews_that_provider(versions):
+    before, after = versions(), versions(AWS_SECRET_ACCESS_KEY="canary-4")
+    assert kept(before, after) == {"smtp"}
+    assert after.links["ses"].breaker is not before.links["ses"].breaker
+
+
+def test_a_variable_that_nobody_reads_renews_nobody(versions):
+    before, after = versions(), versions(EDITOR="vi")
+    assert kept(before, after) == {"ses", "smtp"}
+
+
+def test_the_breaker_goes_over_unless_its_own_settings_change(versions):
+    before = versions()
+    slower = versions(PAIR.replace("username: u", "username: u, timeout: 2s"))
+    assert slower.links["smtp"].breaker is before.links["smtp"].breaker
+    assert slower.links["smtp"].standing is before.links["smtp"].standing
+    assert (before.links["smtp"].timeout, slower.links["smtp"].timeout) == (4.0, 2.0)
+    stricter = versions("breaker: {failure_threshold: 2}\n" + PAIR)
+    assert kept(slower, stricter) == {"ses", "smtp"}
+    assert stricter.links["smtp"].breaker is not slower.links["smtp"].breaker
+    assert stricter.links["smtp"].breaker.settings.failure_threshold == 2
+
+
+def test_the_same_name_for_another_kind_is_another_provider(versions):
+    before = versions()
+    ses = "{region: us-east-1, sender: a@example.com}"
+    after = versions(PAIR.replace(ses, "{kind: console}"))
+    assert kept(before, after) == {"smtp"}
+    assert after.links["ses"].kind == "console"

@@ -75,6 +75,7 @@ def guard(door: Door | None, handler: Handler) -> Handler:
             response = problem_response(500, "internal", "the sidecar failed; its log says where")
         finally:
             connection.desk.end(connection)
+        response.headers["Server"] = "otp-sidecar"  # aiohttp's tells its own version and Python's
         response.headers["X-Request-Id"] = request[_ID]
         if request[_TRACE]:
             response.headers["traceparent"] = request.headers["traceparent"]

@@ -94,6 +94,5 @@ def _made(
         origins=MappingProxyType({}),
         secrets=frozenset(draft.secrets | draft.expansion.secrets),
         environ=MappingProxyType(dict(environment.values)),
-        asked=frozenset(environment.asked),
         seen=MappingProxyType(dict(environment.seen)),
     )

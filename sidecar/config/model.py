@@ -236,8 +236,7 @@ class Config:
     `digest` is the first 12 hex digits of the file's SHA-256. `origins` tells by dotted path where
     a value came from: `providers.yaml:12:5`, `default`, `env NAME`, `.env NAME`, `file /path`.
     `secrets` holds every secret text that was read, `environ` the process's variables with those
-    of `.env` beneath, and `asked` the names among them that the file uses. `seen` has every file
-    that was read, and what it looked like.
+    of `.env` beneath. `seen` has every file that was read, and what it looked like.
     """
 
     path: Path
@@ -252,7 +251,6 @@ class Config:
     origins: Mapping[str, str]
     secrets: frozenset[str]
     environ: Mapping[str, str]
-    asked: frozenset[str]
     seen: Mapping[Path, str]
 
     def __repr__(self) -> str:

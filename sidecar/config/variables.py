@@ -34,14 +34,13 @@ _HOW = "write `${NAME}`, `${NAME:-default}`, `${file:/path}`, or `$$` for a doll
 class Environment:
     """The process's variables with those of `.env` beneath; `directory` is the configuration's.
 
-    `seen` gathers the files that are read, `asked` the names of the variables that a text uses.
+    `seen` gathers the files that are read.
     """
 
     values: Mapping[str, str]
     process: Mapping[str, str]
     directory: Path
     seen: Seen
-    asked: set[str] = field(default_factory=set)
 
     def origin(self, name: str) -> str:
         return f"env {name}" if name in self.process else f".env {name}"
@@ -164,7 +163,6 @@ class _Expander:
         return self._bounded(self._variable(match[1], match[2], path, origins), path)
 
     def _variable(self, name: str, default: str | None, path: KeyPath, origins: list[str]) -> str:
-        self._environment.asked.add(name)
         value = self._environment.values.get(name, "")
         if not value and default is not None:
             return default.replace("$$", "$")

@@ -65,6 +65,11 @@ class Provider(ABC, Generic[C]):
     contract: ClassVar[int] = 1
     """The version of this contract. A plugin that declares one itself is refused at start by a
     sidecar that has another; one that does not takes the sidecar's."""
+    reads: ClassVar[Sequence[str]] = ()
+    """How the variables begin that its SDK reads by itself, such as `AWS_`.
+
+    Where one changes, a reload builds the provider anew.
+    """
     development_only: ClassVar[bool] = False
     """True for a provider that must not exist where `environment: production`."""
 

@@ -19,6 +19,7 @@ class AwsProvider(Provider[C]):
 
     model: ClassVar[str]
     signing_name: ClassVar[str]
+    reads = ("AWS_",)
 
     def __init__(self, name: str, config: C) -> None:
         super().__init__(name, config)
