@@ -153,8 +153,10 @@ async def test_plain_http_needs_leave():
 
 
 async def test_plain_http_to_a_name_needs_leave_and_says_how():
+    transport = HttpTransport()
     with pytest.raises(Misconfigured, match=r"https://.*allow_private"):
-        await HttpTransport().request("GET", "http://localhost:1/", headers={}, timeout=1.0)
+        await transport.request("GET", "http://localhost:1/", headers={}, timeout=1.0)
+    await transport.close()
 
 
 # Names: what counts is what they resolve to
