@@ -212,7 +212,7 @@ def test_the_ops_listener_serves_probes_and_nothing_else(tmp_path, start):
     )
     sidecar = start()
     (ready,) = sidecar.events("ready")
-    sidecar.port = int(ready["listen"][1].rpartition(":")[2])
+    sidecar.where = ready["listen"][1]
     host = {"Host": "10.1.2.3:8781"}
     assert sidecar.call("GET", "/livez", headers=host).status == 200
     assert sidecar.call("GET", "/readyz", headers=host).status == 200
