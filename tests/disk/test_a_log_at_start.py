@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import os
 import sqlite3
-import subprocess
-import sys
 from contextlib import closing
 
 import pytest
 
-from harness.process import PATIENCE
+from harness.process import run_command
 
 CONSOLE = "providers: {console: {}}\nchains: {sms: [console]}\n"
 
@@ -60,24 +58,12 @@ def log(start, tmp_path):
     return tmp_path / "data" / "deliveries.db"
 
 
-def run(tmp_path, environ):
-    return subprocess.run(
-        [sys.executable, "-m", "sidecar", "run"],
-        cwd=tmp_path,
-        env=environ,
-        capture_output=True,
-        text=True,
-        timeout=PATIENCE,
-        check=False,
-    )
-
-
 @pytest.mark.parametrize("fault", BROKEN)
 def test_what_is_no_log_of_ours_ends_it_with_69_and_one_line(log, tmp_path, environ, fault):
     spoil, words = BROKEN[fault]
     spoil(log)
     before = None if log.is_dir() else log.read_bytes()
-    ended = run(tmp_path, environ)
+    ended = run_command(tmp_path, environ, "run")
     assert ended.returncode == 69
     (line,) = ended.stderr.splitlines()
     assert "deliveries.db" in line
@@ -90,7 +76,7 @@ def test_a_directory_that_may_not_be_written_is_named(tmp_path, environ):
         pytest.skip("root may write anywhere")
     (tmp_path / "providers.yaml").write_text(CONSOLE)
     (tmp_path / "data").mkdir(mode=0o500)
-    ended = run(tmp_path, environ)
+    ended = run_command(tmp_path, environ, "run")
     assert ended.returncode == 69
     (line,) = ended.stderr.splitlines()
     assert "cannot be written" in line

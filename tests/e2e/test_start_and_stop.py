@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.process import PATIENCE, Sidecar, let_pass, wait_for
+from harness.process import PATIENCE, Sidecar, let_pass, run_command, wait_for
 from harness.providers import config, twilio
 from harness.standins import twilio_accepts
 
@@ -26,15 +26,7 @@ CONSOLE = "providers: {console: {}}\nchains: {sms: [console]}\n"
 def run(tmp_path, environ, *arguments, text=None):
     if text is not None:
         (tmp_path / "providers.yaml").write_text(text)
-    return subprocess.run(
-        [sys.executable, "-m", "sidecar", *arguments],
-        cwd=tmp_path,
-        env=environ,
-        capture_output=True,
-        text=True,
-        timeout=PATIENCE,
-        check=False,
-    )
+    return run_command(tmp_path, environ, *arguments)
 
 
 def test_sigterm_ends_it_with_0_and_every_row_written(start, vendor, tmp_path):

@@ -7,6 +7,7 @@ import pytest
 from faultd.client import CHANNELS
 from faultd.faults import MIB
 from harness.oracle import BUSY_MACHINE
+from harness.rows import failed_over, goes_on_at_once_where_the_connection_is_refused, hit
 
 KINDS = [kind for kind in CHANNELS if kind != "smtp"]
 LOST, LATE, LONG = "connection was lost", "no complete answer in time", "longer than 256 KiB"
@@ -16,34 +17,9 @@ MORE_MEMORY = 40 * 1024
 every_kind = pytest.mark.parametrize("kind", KINDS)
 
 
-def hit(rig, fault, **options):
-    """Break the first provider, send, and give the send with what the first said."""
-    rig.faultd.set(rig.chain[0], fault, **options)
-    sent = rig.send()
-    return sent, sent.document["attempts"][0]
-
-
-def failed_over(rig, sent, outcome, *, taken=()):
-    """The next provider took it; `taken`: whether the first one did, by its ledger."""
-    first, second, _ = rig.chain
-    assert sent.answer.status == 200
-    assert sent.answer.trail == [(first, outcome), (second, "accepted")]
-    assert sent.document["duplicate_possible"] is (outcome == "unknown")
-    assert rig.taken(sent) == [*((first, True) for _ in taken), (second, False)]
-
-
 @every_kind
 def test_n1_connection_refused_goes_on_at_once(rig):
-    rig.faultd.set(rig.chain[0], "refuse")
-    waits = []
-    for failures in range(1, 5):
-        sent = rig.send()
-        failed_over(rig, sent, "unavailable")
-        one, two = sent.document["attempts"]
-        assert one["reason"] == "the connection was refused"
-        assert one["circuit"] == f"closed {failures}/5"
-        waits.append(two["started_at"] - one["started_at"])
-    assert min(waits) < 0.05, "the best of four: the machine may be busy"
+    goes_on_at_once_where_the_connection_is_refused(rig)
 
 
 @pytest.mark.parametrize(
@@ -84,7 +60,7 @@ def test_n5_silence_ends_by_the_attempts_timeout(rig, at):
 @every_kind
 def test_n6_a_drip_ends_by_the_bound_of_the_whole_attempt(rig, part):
     sent, said = hit(rig, "drip", part=part)
-    failed_over(rig, sent, "unknown", taken=[1])
+    failed_over(rig, sent, "unknown", taken=True)
     assert said["reason"] == LATE
     assert rig.timeout * 0.9 < said["seconds"] < rig.timeout + BUSY_MACHINE, (
         "each byte came in time; all of them would take 20 s"
@@ -95,7 +71,7 @@ def test_n6_a_drip_ends_by_the_bound_of_the_whole_attempt(rig, part):
 @every_kind
 def test_n7_half_an_answer_or_none_is_unknown(rig, fault):
     sent, said = hit(rig, fault)
-    failed_over(rig, sent, "unknown", taken=[1] if fault == "truncate" else [])
+    failed_over(rig, sent, "unknown", taken=fault == "truncate")
     assert LOST in said["reason"]
     assert said["circuit"] == "closed 1/5"
 
@@ -138,7 +114,7 @@ def test_n8_an_answer_without_end_is_cut(rig, peak_memory, fault, options):
     rig.send()
     before = peak_memory(rig)
     sent, said = hit(rig, fault, **options)
-    failed_over(rig, sent, "unknown", taken=[1] if fault != "answer" else [])
+    failed_over(rig, sent, "unknown", taken=fault != "answer")
     in_head = options.get("part") == "head" or (
         fault == "answer" and rig.chain[0].startswith("sendgrid")
     )
@@ -208,7 +184,7 @@ def test_p7_a_rejected_recipient_ends_the_chain_and_counts_for_nothing(rig):
 @every_kind
 def test_p8_a_lost_answer_leads_to_one_text_more_and_to_none_on_replay(rig, how):
     sent, _ = hit(rig, "lost", how=how)
-    failed_over(rig, sent, "unknown", taken=[1])
+    failed_over(rig, sent, "unknown", taken=True)
     again = rig.send(sent)
     assert again.answer.headers["Idempotency-Replayed"] == "true"
     assert again.answer.trail == sent.answer.trail

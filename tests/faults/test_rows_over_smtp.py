@@ -9,36 +9,13 @@ import pytest
 
 from harness.oracle import BUSY_MACHINE
 from harness.rig import Rig
+from harness.rows import failed_over, goes_on_at_once_where_the_connection_is_refused, hit
 
 pytestmark = pytest.mark.parametrize("kind", ["smtp"])
 
 
-def hit(rig: Rig, fault, **options):
-    """Break the first provider, send, and give the send with what the first said."""
-    rig.faultd.set(rig.chain[0], fault, **options)
-    sent = rig.send()
-    return sent, sent.document["attempts"][0]
-
-
-def failed_over(rig, sent, outcome, *, taken=False):
-    first, second, _ = rig.chain
-    assert sent.answer.status == 200
-    assert sent.answer.trail == [(first, outcome), (second, "accepted")]
-    assert sent.document["duplicate_possible"] is (outcome == "unknown")
-    assert rig.taken(sent) == [*([(first, True)] if taken else []), (second, False)]
-
-
 def test_n1_connection_refused_goes_on_at_once(rig):
-    rig.faultd.set(rig.chain[0], "refuse")
-    waits = []
-    for failures in range(1, 5):
-        sent = rig.send()
-        failed_over(rig, sent, "unavailable")
-        one, two = sent.document["attempts"]
-        assert one["reason"] == "the connection was refused"
-        assert one["circuit"] == f"closed {failures}/5"
-        waits.append(two["started_at"] - one["started_at"])
-    assert min(waits) < 0.05, "the best of four: the machine may be busy"
+    goes_on_at_once_where_the_connection_is_refused(rig)
 
 
 @pytest.mark.parametrize(

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import signal
-import subprocess
-import sys
 
 import pytest
 
 from harness import guests
-from harness.process import PATIENCE, wait_for
+from harness.process import run_command, wait_for
 from harness.providers import config
 
 HOOK = "\n@hookimpl\ndef register_providers(): return [Acme]\n"
@@ -81,15 +79,7 @@ BROKEN = {
 def run(tmp_path, environ, found, command="run"):
     text = config("sms", "acme: {}").replace("\nproviders", "providers")
     (tmp_path / "providers.yaml").write_text(text)
-    return subprocess.run(
-        [sys.executable, "-m", "sidecar", command],
-        cwd=tmp_path,
-        env={**environ, **found},
-        capture_output=True,
-        text=True,
-        timeout=PATIENCE,
-        check=False,
-    )
+    return run_command(tmp_path, {**environ, **found}, command)
 
 
 def refused(ended, *words):

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 import threading
 import time
 from contextlib import suppress
@@ -13,7 +11,7 @@ from http.client import HTTPException
 import pytest
 
 from harness import guests
-from harness.process import CODE, PATIENCE, PHONE, wait_for
+from harness.process import CODE, PATIENCE, PHONE, run_command, wait_for
 from harness.providers import config
 
 SLACK = 1.5
@@ -145,15 +143,7 @@ def test_a_port_that_is_taken_ends_it_with_69_though_a_guest_holds_up_the_end(
     (other / "providers.yaml").write_text(
         f"server: {{listen: '127.0.0.1:{port}'}}\n{config('sms', f'{kind}: {{}}')}"
     )
-    ended = subprocess.run(
-        [sys.executable, "-m", "sidecar", "run"],
-        cwd=other,
-        env={**environ, **found},
-        capture_output=True,
-        text=True,
-        timeout=PATIENCE,
-        check=False,
-    )
+    ended = run_command(other, {**environ, **found}, "run")
     assert ended.returncode == 69
     assert len(ended.stderr.splitlines()) == 1
 
@@ -204,15 +194,7 @@ def test_an_account_check_that_fails_is_a_report(environ, tmp_path):
     text = "\n".join(guest(kind, "check", body) for kind, (body, _, _) in CHECKS.items())
     found = guests.install(tmp_path, text, *CHECKS)
     (tmp_path / "providers.yaml").write_text(config("sms", *(f"{kind}: {{}}" for kind in CHECKS)))
-    ended = subprocess.run(
-        [sys.executable, "-m", "sidecar", "check", "--online", "--json"],
-        cwd=tmp_path,
-        env={**environ, **found},
-        capture_output=True,
-        text=True,
-        timeout=PATIENCE,
-        check=False,
-    )
+    ended = run_command(tmp_path, {**environ, **found}, "check", "--online", "--json")
     assert (ended.returncode, ended.stderr) == (1, "")
     reports = {report["kind"]: report for report in json.loads(ended.stdout)}
     assert {kind: r["state"] for kind, r in reports.items()} == {k: v[1] for k, v in CHECKS.items()}

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import os
 import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from harness.process import PATIENCE, Sidecar
+from harness.process import Sidecar, run_command
 from harness.standins import Vendor, VendorRequest
 
 
@@ -44,15 +43,7 @@ def command(tmp_path: Path, environ: dict[str, str]) -> Callable[..., Any]:
     """Run one command to its end in `tmp_path`, with more variables by name."""
 
     def run(*arguments: str, **more: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [sys.executable, "-m", "sidecar", *arguments],
-            cwd=tmp_path,
-            env={**environ, **more},
-            capture_output=True,
-            text=True,
-            timeout=PATIENCE,
-            check=False,
-        )
+        return run_command(tmp_path, {**environ, **more}, *arguments)
 
     return run
 

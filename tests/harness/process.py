@@ -38,6 +38,21 @@ def wait_for(condition: Callable[[], Any], what: str) -> Any:
     return value
 
 
+def run_command(
+    directory: Path, environ: Mapping[str, str], *arguments: str
+) -> subprocess.CompletedProcess[str]:
+    """One `otp-sidecar` command in `directory`, to its end."""
+    return subprocess.run(
+        [sys.executable, "-m", "sidecar", *arguments],
+        cwd=directory,
+        env=dict(environ),
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE,
+        check=False,
+    )
+
+
 class Sidecar:
     """One `otp-sidecar run`, with what it said."""
 
