@@ -74,13 +74,20 @@ def delivery(*names: str) -> tuple[str, ...]:
     return tuple(f"tests/delivery/test_{name}.py" for name in names)
 
 
+RELOAD = "from_one_configuration_to_the_next"
 TARGETS = (
     Target("sidecar.privacy", "mask", ("tests/test_privacy.py",)),
     Target("sidecar.logs", "Redactor", ("tests/test_logs.py",)),
     Target("sidecar.delivery.policy", "", delivery("policy", "chain", "panic")),
-    Target("sidecar.delivery.attempt", "", delivery("attempt", "chain", "determinism")),
-    Target("sidecar.delivery.chain", "", delivery("chain", "panic", "room", "determinism")),
-    Target("sidecar.delivery.breaker", "", delivery("breaker", "panic", "breaker_against_a_model")),
+    Target(
+        "sidecar.delivery.attempt", "", delivery("attempt", "chain", "discretion", "determinism")
+    ),
+    Target("sidecar.delivery.chain", "", delivery("chain", "panic", "room", RELOAD, "determinism")),
+    Target(
+        "sidecar.delivery.breaker",
+        "",
+        delivery("breaker", "panic", RELOAD, "breaker_against_a_model"),
+    ),
 )
 ENUMERATIONS = ("sidecar.delivery.model", "sidecar.delivery.policy", "sidecar.delivery.breaker")
 
