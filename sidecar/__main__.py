@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import os
 import sys
 import time
 
@@ -12,6 +13,7 @@ EX_SOFTWARE = 70
 
 def main() -> None:
     """Run the command line. `health` takes a short way that imports no framework."""
+    _have_streams()
     arguments = sys.argv[1:]
     if arguments[:1] == ["health"] and "--help" not in arguments:
         from sidecar.probe import main as probe  # noqa: PLC0415  # the short way
@@ -39,6 +41,13 @@ def _where(error: BaseException) -> str:
 
     places = [f"{frame.filename}:{frame.lineno}" for frame in extract_tb(error.__traceback__)]
     return f"{type(error).__name__} at {' from '.join(places[:-4:-1])}"
+
+
+def _have_streams() -> None:
+    """Python has no stdout, or stderr, where the descriptor was closed before it started."""
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, "w"))  # noqa: PTH123, SIM115  # to the end
 
 
 if __name__ == "__main__":

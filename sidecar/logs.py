@@ -16,7 +16,7 @@ import re
 import sys
 import threading
 import warnings
-from collections.abc import Iterable, MutableMapping
+from collections.abc import Iterable, Iterator, MutableMapping
 from contextlib import suppress
 from pathlib import PurePath
 from typing import Any, TextIO
@@ -74,6 +74,12 @@ class Redactor:
         return text if len(text) <= FIELD_LIMIT else f"{text[:FIELD_LIMIT]}..."
 
     def __call__(self, _logger: object, _method: str, event: Event) -> Event:
+        # One look at all of it: nearly every line is short and holds nothing to strike.
+        whole = "\0".join(_texts(event.values()))
+        if len(whole) <= FIELD_LIMIT and (
+            self._pattern is None or self._pattern.search(whole) is None
+        ):
+            return event
         for key, value in event.items():
             event[key] = self._cleaned(value)
         return event
@@ -87,6 +93,17 @@ class Redactor:
             case list() | tuple():
                 return [self._cleaned(inner) for inner in value]
         return value
+
+
+def _texts(values: Iterable[Any]) -> Iterator[str]:
+    """Every text in `values`, those in mappings and sequences too."""
+    for value in values:
+        if isinstance(value, str):
+            yield value
+        elif isinstance(value, dict):
+            yield from _texts(value.values())
+        elif isinstance(value, list | tuple):
+            yield from _texts(value)
 
 
 def _spellings(secret: str) -> set[str]:
@@ -143,16 +160,20 @@ def configure(*, human: bool | None = None, stream: TextIO | None = None) -> Non
         logging.getLogger(name).setLevel(logging.WARNING)
 
 
-class _Printer(structlog.PrintLogger):
+class _Printer:
     """Prints a line, or loses it.
 
     Where nobody reads on, or the disk is full, an error would make a 400 or a 500 of a message that
     was sent, and end whatever task had something to say.
     """
 
+    def __init__(self, out: TextIO) -> None:
+        self._out = out
+
     def msg(self, message: str) -> None:
         with suppress(OSError):
-            super().msg(message)
+            self._out.write(message + "\n")
+            self._out.flush()
 
     debug = info = warning = error = critical = msg
 

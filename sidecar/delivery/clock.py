@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Any, Protocol
 
 
@@ -65,7 +66,9 @@ class SystemClock:
         return bool(done)
 
 
-def _boot_time() -> float:
-    """Seconds that also count while the machine sleeps; those of `monotonic` do not on Linux."""
-    number = getattr(time, "CLOCK_BOOTTIME", None)
-    return time.monotonic() if number is None else time.clock_gettime(number)
+# Seconds that also count while the machine sleeps; those of `monotonic` do not on Linux.
+_boot_time: Callable[[], float] = (
+    partial(time.clock_gettime, time.CLOCK_BOOTTIME)
+    if hasattr(time, "CLOCK_BOOTTIME")
+    else time.monotonic
+)

@@ -31,6 +31,8 @@ def repeats(words: str, message: Message) -> bool:
 
 def holds_recipient(words: str, to: str) -> bool:
     """Whether `words` hold the address or the number `to`, its digits grouped in any usual way."""
+    if len(words) < SHORTEST_RECIPIENT:
+        return False
     if "@" in to:
         plain = words.casefold().replace("%40", "@")
         return to.casefold() in plain
