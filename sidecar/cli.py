@@ -267,8 +267,9 @@ def _loaded(path: Path, registry: Any, environ: Mapping[str, str]) -> Any:
             read_tokens(loaded.server.token_file)
     except (OSError, ValueError) as error:
         why = getattr(error, "strerror", None) or error
+        place = loaded.origins.get("server.token_file", "").removeprefix(f"{path.name}:")
         raise ConfigError(
-            f"{path}: server.token_file: {loaded.server.token_file}: {why}"
+            f"{path}:{place}: server.token_file: {loaded.server.token_file}: {why}"
         ) from error
     return loaded
 

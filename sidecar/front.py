@@ -56,7 +56,10 @@ class Front:
         seats = share_seats(wanted, self._reserve, spare_descriptors(), listeners)
         if seats[0].connections < wanted:
             structlog.get_logger().warning(
-                "few_descriptors", connections=seats[0].connections, wanted=wanted
+                "few_descriptors",
+                connections=seats[0].connections,
+                wanted=wanted,
+                do="raise the limit of open files (ulimit -n), or lower server.connections",
             )
         return seats
 

@@ -107,7 +107,9 @@ def _make_way(path: Path, *, shared: bool) -> None:
             return
         except OSError as error:
             raise ListenError(f"cannot listen on unix:{path}: {error.strerror}") from error
-    raise ListenError(f"cannot listen on unix:{path}: another process does")
+    raise ListenError(
+        f"cannot listen on unix:{path}: another process does; stop it, or choose another"
+    )
 
 
 def _why(where: str, error: OSError) -> str:

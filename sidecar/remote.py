@@ -38,7 +38,7 @@ def call(
         connection.sock = probe.connect(url, ANSWER_TIMEOUT)
         connection.request(method, path, json.dumps(body) if body else None, headers)
         response = connection.getresponse()
-        return response.status, json.loads(response.read())
+        return response.status, _with_advice(response.status, json.loads(response.read()))
     except json.JSONDecodeError:
         raise Unreachable(f"{url} does not answer like a sidecar") from None
     except ValueError:  # its text may hold the token
@@ -53,3 +53,9 @@ def call(
         ) from None
     finally:
         connection.close()
+
+
+def _with_advice(status: int, answer: dict[str, Any]) -> dict[str, Any]:
+    if status != 401:
+        return answer
+    return {**answer, "detail": "it wants a token: put one of its file into OTP_SIDECAR_TOKEN"}

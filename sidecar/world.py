@@ -107,11 +107,13 @@ def build_world(config: Config, clock: Clock, before: World | None = None) -> Wo
 
 def _link(section: ProviderSection, config: Config, before: World | None, clock: Clock) -> Link:
     old = before.links.get(section.name) if before else None
-    if before is None or old is None or old.provider is None:  # a broken one gets another chance
-        return _new_link(section, clock)
-    if not _is_same_account(section, config, before.config):
+    if before is None or old is None or old.broken:  # a broken one gets another chance
         return _new_link(section, clock)
     was = before.config.providers[section.name]
+    if old.provider is None and section == was:
+        return old
+    if old.provider is None or not _is_same_account(section, config, before.config):
+        return _new_link(section, clock)
     if section == was:
         return old
     return Link(

@@ -34,7 +34,9 @@ def lock(path: Path) -> int:
     except OSError as error:
         os.close(descriptor)
         if isinstance(error, BlockingIOError):
-            raise LogError("another sidecar has it open: give each its own log.path") from error
+            raise LogError(
+                "another sidecar has it open: stop that one, or give this one another log.path"
+            ) from error
         raise LogError(f"it cannot be locked ({error.strerror}): put it on a local disk") from error
     return descriptor
 

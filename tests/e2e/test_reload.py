@@ -129,7 +129,7 @@ def test_a_mended_account_is_tried_at_once(start, vendor):
         ),
         ("providers: {console: {colour: red}}\nchains: {sms: [console]}\n", ":2:"),
         ("# " + "x" * 5_000_000, ":1:1"),
-        (LISTEN.replace("}", ", token_file: nowhere}") + CONSOLE, "token_file"),
+        (LISTEN.replace("}", ", token_file: nowhere}") + CONSOLE, ":1:45"),
     ],
     ids=["syntax", "kind", "variable", "key", "5 MB", "token file"],
 )
@@ -176,6 +176,14 @@ def test_what_a_running_process_cannot_change_is_said(start):
     assert told["event"] == "reloaded"
     assert told["needs_restart"] == ["server.listen"]
     assert sidecar.send().status == 200
+
+
+def test_a_reload_that_finds_nothing_new_says_so(start):
+    absent = "{optional: true, api_key: '${ABSENT}', sender: a@example.com}"
+    text = f"providers: {{console: {{}}, sendgrid: {absent}}}\nchains: {{sms: [console]}}\n"
+    sidecar = start(text)
+    told = reload(sidecar)
+    assert not {"added", "removed", "changed", "chains"} & told.keys()
 
 
 def test_limits_hosts_and_tokens_follow(start, tmp_path):

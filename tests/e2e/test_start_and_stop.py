@@ -250,13 +250,16 @@ def test_a_hangup_while_it_starts_does_not_end_it(tmp_path, environ):
     assert sidecar.stop() == 0
 
 
-@pytest.mark.parametrize("gone", ["full", "closed"])
+WITHOUT_STDOUT = ["sh", "-c", 'exec "$0" "$@" >&-']
+
+
+@pytest.mark.parametrize("gone", ["full", "closed", "absent"])
 def test_a_line_that_cannot_be_written_is_lost_and_nothing_else(tmp_path, environ, gone):
     listen = f"server: {{listen: 'unix:{tmp_path}/s/api.sock'}}\n"
     (tmp_path / "providers.yaml").write_text(listen + CONSOLE)
     with Path("/dev/full").open("wb") as full:
         process = subprocess.Popen(
-            [sys.executable, "-m", "sidecar", "run"],
+            [*(WITHOUT_STDOUT if gone == "absent" else []), sys.executable, "-m", "sidecar", "run"],
             cwd=tmp_path,
             env=environ,
             stdout=full if gone == "full" else subprocess.PIPE,
