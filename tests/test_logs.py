@@ -57,6 +57,20 @@ def test_secrets_in_lists_and_mappings_are_struck_out_too(lines):
     assert lines()[0]["nested"] == [{"a": ["***"]}]
 
 
+def test_a_redactor_without_secrets_leaves_a_line_as_it_is():
+    event = {"event": "delivery", "attempts": ["twilio: accepted"], "more": {"a": ("b", 1)}}
+    assert logs.Redactor()(None, "info", dict(event)) == event
+    long = {"event": "x" * (logs.FIELD_LIMIT + 1), "short": "y"}
+    assert logs.Redactor()(None, "info", dict(long)) == {**long, "event": "x" * 1000 + "..."}
+
+
+def test_a_secret_is_struck_out_wherever_it_stands_in_a_line():
+    redactor = logs.Redactor()
+    redactor.add(["canary-secret"])
+    event = {"event": "a", "list": ["b", {"c": ("canary-secret",)}], "number": 7, "none": None}
+    assert redactor(None, "info", event) == {**event, "list": ["b", {"c": ["***"]}]}
+
+
 def test_the_shortest_secret_that_is_struck_out_has_six_characters():
     redactor = logs.Redactor()
     redactor.add(["sixsix", "five5"])
