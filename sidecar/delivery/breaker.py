@@ -158,8 +158,7 @@ class Breaker:
 
     def look_again(self) -> None:
         """Let an open circuit be tried now: somebody says that the cause was mended."""
-        if self._mode is State.OPEN:
-            self._opens_until = min(self._opens_until, self._now())
+        self._opens_until = min(self._opens_until, self._now())
 
     def reset(self) -> Transition:
         """Back to where the settings start it, with clean counters."""

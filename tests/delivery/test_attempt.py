@@ -479,3 +479,33 @@ async def test_what_a_hundred_of_them_do_to_the_breaker(box, message, error, sta
             break
         await attempt(link, permit, message, 4.0)
     assert link.breaker.state is state
+
+
+async def test_a_coroutine_that_is_returned_is_closed_and_is_no_receipt(run):
+    async def never_awaited():
+        """Python would complain of it on stderr, later and from anywhere."""
+
+    returned = never_awaited()
+
+    async def send(_message):
+        return returned
+
+    ended = await run(send)
+    assert (ended.outcome, ended.reason) == (
+        Outcome.CRASHED,
+        "the plugin returned coroutine, not a Receipt",
+    )
+    assert returned.cr_frame is None
+
+
+async def test_an_error_whose_reason_is_no_text_is_a_crash(run):
+    error = Unavailable("x")
+    error.reason = 7
+    assert (await run(error)).reason == "the plugin raised Unavailable"
+
+
+async def test_what_is_no_receipt_is_named_by_its_class(run):
+    async def send(_message):
+        return {"id": "m-1"}
+
+    assert (await run(send)).reason == "the plugin returned dict, not a Receipt"

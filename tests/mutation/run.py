@@ -44,9 +44,9 @@ LEAST_SCORE = 90.0
 """Per cent of a module's mutants that must be killed; equivalent ones count as survivors."""
 CPU_LIMIT = 60
 """Seconds of processor time after which a mutant has run away; all tests together take 10."""
-WALL_LIMIT = 300.0
+WALL_LIMIT = 120.0
 """Seconds after which a mutant hangs, on a machine that may be busy."""
-TEST_LIMIT = 120
+TEST_LIMIT = 40
 """Seconds for one test, which takes 6 at most; a busy machine must not look like a failure."""
 MEMORY_LIMIT = 4 * 1024**3
 NOT_IMPORTED = 99
