@@ -178,15 +178,6 @@ class _Printer:
     debug = info = warning = error = critical = msg
 
 
-def let_go_of(stream: TextIO) -> None:
-    """Let what could not be written to `stream` be lost: Python would end with 120 for it."""
-    try:
-        stream.flush()
-    except OSError:
-        with open(os.devnull, "wb") as nothing:  # noqa: PTH123  # a device, not a file of ours
-            os.dup2(nothing.fileno(), stream.fileno())
-
-
 class _Bridge(logging.Handler):
     """Other libraries' records: where they were written, and their template without arguments.
 

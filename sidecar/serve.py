@@ -14,7 +14,7 @@ import structlog
 
 from sidecar import __version__, logs
 from sidecar.app import LAST_SECONDS, Sidecar, StartError
-from sidecar.process import harden
+from sidecar.process import harden, let_go_of
 from sidecar.runner import LastResort
 
 LAST_MOMENT = 1.0
@@ -58,7 +58,7 @@ async def serve(sidecar: Sidecar, started: float) -> None:
     hurry.cancel()
     await stopping
     structlog.get_logger().info("stopped")
-    logs.let_go_of(sys.stdout)
+    let_go_of(sys.stdout)
     last_resort.within(LAST_MOMENT)
     await _end_the_rest()
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
