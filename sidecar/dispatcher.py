@@ -6,6 +6,7 @@ import asyncio
 import secrets
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
@@ -21,12 +22,12 @@ from sidecar.declined import (
 from sidecar.delivery.chain import Chain
 from sidecar.delivery.clock import Clock
 from sidecar.delivery.link import Limits
-from sidecar.delivery.model import Attempt, Delivery, Message, Outcome, Status
-from sidecar.delivery.policy import status_of
-from sidecar.delivery.segments import count_segments
+from sidecar.delivery.model import Attempt, Delivery, Status
 from sidecar.delivery.shares import may_wait
+from sidecar.delivery.turns import Turns
+from sidecar.entries import Entries, Wish
 from sidecar.journal import Backlog, Journal, complain
-from sidecar.privacy import Fingerprint, mask
+from sidecar.privacy import Fingerprint
 from sidecar.store import Claim, Claimed, DeliveryLog, Existing, LogUnavailable
 from sidecar.store.recovery import under_way
 
@@ -34,23 +35,6 @@ LAST_MOMENT = 0.2
 """Seconds past its deadline that an answer waits until its end is written."""
 UNWRITTEN_LIMIT = 10_000
 """Ended deliveries kept in memory while the log cannot be written; beyond, no send is begun."""
-
-
-@dataclass(frozen=True, slots=True)
-class Wish:
-    """What a caller asks for. `body` is a canonical form of the request, to tell two apart.
-
-    `message.id` is empty where the caller gave none. `deadline` is in seconds from `asked_at`
-    (monotonic); None for the configured one. `wait` lets a second caller of a key under way have
-    the first one's outcome.
-    """
-
-    message: Message
-    body: bytes
-    asked_at: float
-    key: str | None = None
-    deadline: float | None = None
-    wait: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +69,8 @@ class Dispatcher:
         self._log = log
         self._fingerprint = fingerprint
         self._clock = clock
+        self._entries = Entries(fingerprint, clock)
+        self._turns = Turns()
         self._tell = tell
         self._under_way: dict[str, _Running] = {}
         self._backlog = Backlog(log)
@@ -116,6 +102,7 @@ class Dispatcher:
         chain = self._admit(wish)
         task = asyncio.create_task(self._run(wish, chain, body_hash, self.routes))
         self._under_way[name] = _Running(body_hash, chain.channel, task)
+        self._turns.enter(chain.channel)
         task.add_done_callback(lambda done: self._ended(name, done))
         return await asyncio.shield(task)
 
@@ -146,7 +133,7 @@ class Dispatcher:
     # One send
 
     async def _run(self, wish: Wish, chain: Chain, body_hash: str, routes: Routes) -> Delivery:
-        claim = self._claim_of(wish, body_hash)
+        claim = self._entries.claim(wish, body_hash)
         deadline = self._deadline(wish, routes)
         ahead = self._foresee(chain)
         claimed = await self._claim(claim, routes, deadline, ahead)
@@ -158,12 +145,17 @@ class Dispatcher:
         message = replace(wish.message, id=claim.id)
         journal = Journal(self._log, claimed, self._clock, degrade=routes.degrade, ahead=ahead)
         try:
+            await self._turns.take(claim.channel)
             attempts = await chain.deliver(message, deadline, journal)
         except asyncio.CancelledError:  # the drain has ended; what is under way may be taken
             attempts = journal.cut_off()
-        delivery = self._delivery(claim, attempts, chain, wish.asked_at, logged=journal.complete)
+        delivery = self._entries.ended(
+            claim, attempts, wish.asked_at, chain.retry_after, logged=journal.complete
+        )
         if claimed is not None:
             await self._backlog.finish(claimed, delivery, self._left(deadline) + LAST_MOMENT)
+        with suppress(asyncio.CancelledError):  # the drain has ended, and this is the answer
+            await self._turns.take(claim.channel)
         self._tell(delivery)
         return delivery
 
@@ -172,6 +164,7 @@ class Dispatcher:
     ) -> Claimed | Existing | None:
         # What the log writes too late it takes back, so that the key may be claimed again.
         try:
+            await self._turns.take(claim.channel)
             async with asyncio.timeout(self._left(deadline) + LAST_MOMENT):
                 return await self._log.claim(claim, keep_keys=routes.keep_keys, first=ahead)
         except TimeoutError as error:
@@ -239,62 +232,11 @@ class Dispatcher:
             return self._fingerprint.of("key", wish.key)
         return f"id {wish.message.id or secrets.token_hex(8)}"
 
-    def _claim_of(self, wish: Wish, body_hash: str) -> Claim:
-        message = wish.message
-        return Claim(
-            id=message.id or self._new_id(),
-            channel=message.channel,
-            purpose=message.purpose,
-            recipient=mask(message.to),
-            recipient_hash=self._fingerprint.of("recipient", message.to),
-            body_hash=body_hash,
-            at=self._clock.time(),
-            key_hash=None if wish.key is None else self._fingerprint.of("key", wish.key),
-            segments=count_segments(message.text).count if message.channel == "sms" else None,
-        )
-
-    def _new_id(self) -> str:
-        # Milliseconds first: ids in the order of time append to the log's index.
-        return f"otp_{int(self._clock.time() * 1000):012x}{secrets.token_hex(6)}"
-
-    def _delivery(
-        self,
-        claim: Claim,
-        attempts: tuple[Attempt, ...],
-        chain: Chain,
-        asked_at: float,
-        *,
-        logged: bool,
-    ) -> Delivery:
-        status = status_of(attempts)
-        return Delivery(
-            id=claim.id,
-            channel=claim.channel,
-            purpose=claim.purpose,
-            status=status,
-            started_at=claim.at,
-            # By the monotonic clock: a step of the wall clock must not make it last an hour.
-            ended_at=claim.at + max(0.0, self._clock.monotonic() - asked_at),
-            attempts=attempts,
-            recipient=claim.recipient,
-            recipient_hash=claim.recipient_hash,
-            segments=claim.segments,
-            reason=_reason(attempts),
-            retry_after=chain.retry_after() if status.surely_not_sent else None,
-            logged=logged,
-        )
-
     def tasks(self) -> list[asyncio.Task[Delivery]]:
         """The sends under way."""
         return [running.task for running in self._under_way.values()]
 
     def _ended(self, name: str, task: asyncio.Task[Delivery]) -> None:
-        del self._under_way[name]
+        self._turns.leave(self._under_way.pop(name).channel)
         if not task.cancelled():
             task.exception()  # retrieved: the caller may have gone
-
-
-def _reason(attempts: Sequence[Attempt]) -> str | None:
-    """What the last provider that was tried said; None after an acceptance or where none was."""
-    tried = [a for a in attempts if a.tried]
-    return tried[-1].reason if tried and tried[-1].outcome is not Outcome.ACCEPTED else None

@@ -14,7 +14,8 @@ from sidecar.delivery.errors import Unavailable
 from sidecar.delivery.link import Limits, Link, Room
 from sidecar.delivery.model import Message, Outcome, Receipt, SkipReason, Status
 from sidecar.delivery.policy import ChainPolicy
-from sidecar.dispatcher import Dispatcher, Routes, Wish
+from sidecar.dispatcher import Dispatcher, Routes
+from sidecar.entries import Wish
 from sidecar.privacy import Fingerprint
 from sidecar.store import LogUnavailable, NotUnderWay
 from sidecar.store.memory import MemoryLog

@@ -22,6 +22,7 @@ FLOORS = {  # of the pure core: a module imports from lower floors only
     "clock": 0,
     "segments": 0,
     "shares": 0,
+    "turns": 0,
     "discretion": 1,
     "errors": 1,
     "policy": 1,

@@ -19,7 +19,7 @@ from sidecar.api.schema import SendRequest, dump_delivery, parse_send
 from sidecar.declined import Declined, InFlight, KeyReused, NoChain, TooLate
 from sidecar.delivery.model import Delivery, SkipReason, Status
 from sidecar.delivery.provider import InboxItem
-from sidecar.dispatcher import Wish
+from sidecar.entries import Wish
 from sidecar.guests import inbox_of
 from sidecar.metrics import CONTENT_TYPE
 from sidecar.store import LogUnavailable

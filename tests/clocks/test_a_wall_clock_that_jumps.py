@@ -11,7 +11,8 @@ from sidecar.delivery.errors import Throttled, Unavailable
 from sidecar.delivery.link import Limits, Link, Room
 from sidecar.delivery.model import Delivery, Message, Status
 from sidecar.delivery.policy import ChainPolicy
-from sidecar.dispatcher import Dispatcher, Routes, Wish
+from sidecar.dispatcher import Dispatcher, Routes
+from sidecar.entries import Wish
 from sidecar.privacy import Fingerprint
 from sidecar.store import Claim, Claimed, Existing
 from sidecar.store.sqlite import SqliteLog

@@ -1,0 +1,91 @@
+"""What the delivery log keeps of a send: its claim at the beginning, the delivery at its end."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from sidecar.delivery.clock import Clock
+from sidecar.delivery.model import Attempt, Delivery, Message, Outcome
+from sidecar.delivery.policy import status_of
+from sidecar.delivery.segments import count_segments
+from sidecar.privacy import Fingerprint, mask
+from sidecar.store import Claim
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """What a caller asks for. `body` is a canonical form of the request, to tell two apart.
+
+    `message.id` is empty where the caller gave none. `deadline` is in seconds from `asked_at`
+    (monotonic); None for the configured one. `wait` lets a second caller of a key under way have
+    the first one's outcome.
+    """
+
+    message: Message
+    body: bytes
+    asked_at: float
+    key: str | None = None
+    deadline: float | None = None
+    wait: bool = False
+
+
+class Entries:
+    """Writes both, with masks and hashes where a person could be known."""
+
+    def __init__(self, fingerprint: Fingerprint, clock: Clock) -> None:
+        self._fingerprint = fingerprint
+        self._clock = clock
+
+    def claim(self, wish: Wish, body_hash: str) -> Claim:
+        message = wish.message
+        return Claim(
+            id=message.id or self._new_id(),
+            channel=message.channel,
+            purpose=message.purpose,
+            recipient=mask(message.to),
+            recipient_hash=self._fingerprint.of("recipient", message.to),
+            body_hash=body_hash,
+            at=self._clock.time(),
+            key_hash=None if wish.key is None else self._fingerprint.of("key", wish.key),
+            segments=count_segments(message.text).count if message.channel == "sms" else None,
+        )
+
+    def ended(
+        self,
+        claim: Claim,
+        attempts: tuple[Attempt, ...],
+        asked_at: float,
+        retry_after: Callable[[], float | None],
+        *,
+        logged: bool,
+    ) -> Delivery:
+        """The delivery; `retry_after` is asked where nothing was sent."""
+        status = status_of(attempts)
+        return Delivery(
+            id=claim.id,
+            channel=claim.channel,
+            purpose=claim.purpose,
+            status=status,
+            started_at=claim.at,
+            # By the monotonic clock: a step of the wall clock must not make it last an hour.
+            ended_at=claim.at + max(0.0, self._clock.monotonic() - asked_at),
+            attempts=attempts,
+            recipient=claim.recipient,
+            recipient_hash=claim.recipient_hash,
+            segments=claim.segments,
+            reason=_reason(attempts),
+            retry_after=retry_after() if status.surely_not_sent else None,
+            logged=logged,
+        )
+
+    def _new_id(self) -> str:
+        # Milliseconds first: ids in the order of time append to the log's index.
+        return f"otp_{int(self._clock.time() * 1000):012x}{secrets.token_hex(6)}"
+
+
+def _reason(attempts: Sequence[Attempt]) -> str | None:
+    """What the last provider that was tried said; None after an acceptance or where none was."""
+    tried = [a for a in attempts if a.tried]
+    return tried[-1].reason if tried and tried[-1].outcome is not Outcome.ACCEPTED else None
