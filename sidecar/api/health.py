@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import UTC, datetime
 from typing import Any
 
@@ -94,9 +95,10 @@ def dump_link(link: Link, role: str | None) -> dict[str, Any]:
 
 
 def dump_loop(watch: LoopWatch) -> dict[str, Any]:
-    """How late the event loop was within the last minute, and who held it up last."""
+    """How late the event loop was within the last minute, who held it up last, and its tasks."""
     block = watch.last_block
     return {
+        "tasks": len(asyncio.all_tasks()),
         "lag_seconds": round(watch.longest_lag, 3),
         "last_blocked": block
         and {

@@ -54,16 +54,16 @@ def run_command(
 
 
 class Sidecar:
-    """One `otp-sidecar run`, with what it said."""
+    """One `otp-sidecar run`, with what it said. `module` is what Python runs as it."""
 
-    def __init__(self, config: Path, environ: Mapping[str, str]) -> None:
+    def __init__(self, config: Path, environ: Mapping[str, str], module: str = "sidecar") -> None:
         self.config = config
         self.errors = config.parent / "stderr"
         self.lines: list[dict[str, Any]] = []
         self.raw: list[str] = []
         with self.errors.open("ab") as errors:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "sidecar", "run", "-c", str(config)],
+                [sys.executable, "-m", module, "run", "-c", str(config)],
                 cwd=config.parent,
                 env=dict(environ),
                 stdout=subprocess.PIPE,

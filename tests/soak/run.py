@@ -16,10 +16,10 @@ from pathlib import Path
 
 from faultd.client import Faultd
 from harness import oracle
-from soak import verdict
+from soak import clocks, verdict
 from soak.hostile import Hostile
 from soak.observer import Observer, circuits, smtp_and_other
-from soak.service import BY_TLS, CHAINS, KINDS, OPEN_AT_MOST, Service, Usage
+from soak.service import BY_TLS, CHAINS, DEADLINE, KINDS, OPEN_AT_MOST, Service, Usage
 from soak.traffic import Heard, Lag, Traffic
 from soak.weather import Weather, forgotten
 
@@ -35,7 +35,15 @@ OUTAGE = 4.0
 _TOLD = ("key", "channel", "deadline", "seconds", "lag", "began", "at")
 EVIDENCE = 8
 """Breaches of one invariant that are printed."""
-FEWEST = {"kills": 2, "faults": 10, "reloads": 3, "refused reloads": 1, "stops": 2, "sends": 200}
+FEWEST = {
+    "clock jumps": 10,
+    "kills": 2,
+    "faults": 10,
+    "reloads": 3,
+    "refused reloads": 1,
+    "stops": 2,
+    "sends": 200,
+}
 
 
 def say(text: str) -> None:
@@ -91,6 +99,7 @@ class Run:
         self._unwell: list[str] = []
         self._unsettled: list[str] = []
         self._crossed: list[str] = []
+        self._jumped: list[str] = []
         self._trouble: list[str] = []
 
     def _dice(self) -> random.Random:
@@ -143,7 +152,9 @@ class Run:
 
     @asynccontextmanager
     async def _storm(self) -> AsyncIterator[None]:
-        async with self._background(self._change_weather, self._reload, self._molest):
+        async with self._background(
+            self._change_weather, self._reload, self._molest, self._set_clocks
+        ):
             yield
 
     async def _change_weather(self) -> None:
@@ -151,6 +162,9 @@ class Run:
         while True:
             await asyncio.sleep(dice.uniform(0.1, 0.9))
             await self._weather.change()
+
+    async def _set_clocks(self) -> None:
+        await self._service.clock.wander(self._dice())
 
     async def _molest(self) -> None:
         dice = self._dice()
@@ -209,6 +223,9 @@ class Run:
         began = time.monotonic()
         await self._weather.silence(list(CHAINS["email"]))
         await asyncio.sleep(OUTAGE)
+        service, traffic = self._service, self._traffic
+        self._jumped += await clocks.moved(service.clock, self._observer.health, self._lag.since)
+        self._jumped += await clocks.forgotten_keys(service.clock, traffic.heard, traffic.again)
         ended = time.monotonic()
         sms = [
             one
@@ -234,7 +251,9 @@ class Run:
         else:
             held = Counter(self._ports.get(port, "?") for _, port in usage.peers)
             self._unsettled.append(f"long after the last send: {busy}, connections {dict(held)}")
-        return min((self._service.usage() for _ in range(5)), key=lambda one: one.descriptors)
+        tasks = (await self._observer.health())["loop"]["tasks"]
+        looks = (self._service.usage(tasks) for _ in range(5))
+        return min(looks, key=lambda one: one.descriptors)
 
     @asynccontextmanager
     async def _background(self, *works: Callable[[], Awaitable[None]]) -> AsyncIterator[None]:
@@ -294,8 +313,15 @@ class Run:
                 *service.faults,
                 *verdict.foreign_order(heard, service.versions),
             ],
+            "I15 the wall clock may jump": [
+                *self._jumped,
+                *clocks.longer_lives(service.database, service.began, time.time(), DEADLINE),
+            ],
             "I16 no 500": verdict.crashed(heard, self._hostile.said),
             "I17 gauges are the state": observer.wrong_gauges,
+            "I18 the core is deterministic": await asyncio.to_thread(
+                lambda: list(clocks.unsure(service.database, self._seed))
+            ),
             "probes stay green": observer.red,
             "the soak was one": self._was_one(),
         }
@@ -307,6 +333,8 @@ class Run:
         few += [f"the fault {name} has no form here" for name in forgotten()]
         if self._observer.looks < 10 or not self._observer.lags:
             few.append(f"only {self._observer.looks} looks at it")
+        if not verdict.events(self._service, "clock_jumped"):
+            few.append("no sidecar saw the clock jump")
         errors = self._faultd.errors.read_text()
         if "/faultd/" in errors:  # not asyncio's own complaint of a reset in the handshake
             few.append(f"the daemon failed: {errors[-500:]}")
@@ -320,6 +348,7 @@ class Run:
             "faults": self._weather.switched,
             "reloads": service.reloads,
             "refused reloads": service.refusals,
+            "clock jumps": service.clock.jumps,
             "kills": service.kills,
             "stops": len(service.exits),
             "hang-ups": self._traffic.hung_up,

@@ -16,6 +16,7 @@ from pathlib import Path
 
 from faultd.client import Faultd
 from harness.process import PATIENCE, Sidecar
+from soak.wallclock import WallClock
 
 DRAIN = 4.0
 """Seconds that a stop waits for sends; longer than the deadline, so that none is cut off."""
@@ -72,6 +73,8 @@ class Service:
         self.kills = self.reloads = self.refusals = 0
         self.faults: list[str] = []
         self.up = False
+        self.clock = WallClock(directory.parent / "clock")
+        self.began = time.time()
         self._faultd = faultd
         self._home = directory
         self._path = directory / "providers.yaml"
@@ -93,6 +96,8 @@ class Service:
             "HOME": str(self._home),
             "AWS_EC2_METADATA_DISABLED": "true",
             "SSL_CERT_FILE": str(self._faultd.ca_file),
+            "PYTHONPATH": str(Path(__file__).parents[1]),
+            "SOAK_CLOCK": str(self.clock.path),
         }
 
     def write(self, chains: Chains = CHAINS, timeout: float = 0.8, **changed: str) -> Version:
@@ -127,9 +132,10 @@ class Service:
         version = self.write()
         self._put(version.text)
         self._take_over(version)
-        life = await asyncio.to_thread(Sidecar, self._path, self.environ)
-        self.lives.append(life)
-        await asyncio.to_thread(life.ready)
+        with self.clock.right():
+            life = await asyncio.to_thread(Sidecar, self._path, self.environ, "soak.shifted")
+            self.lives.append(life)
+            await asyncio.to_thread(life.ready)
         self._over(version)
         self.up = True
 
@@ -243,7 +249,7 @@ class Service:
 
     # What the system says
 
-    def usage(self) -> Usage:
+    def usage(self, tasks: int = 0) -> Usage:
         pid = self.life.process.pid
         mine = Path(f"/proc/{pid}")
         inodes = set()
@@ -263,6 +269,7 @@ class Service:
             threads=sum(1 for _ in (mine / "task").iterdir()),
             rss=pages * os.sysconf("SC_PAGE_SIZE") / 2**20,
             peers=peers,
+            tasks=tasks,
         )
 
 
@@ -274,9 +281,13 @@ class Usage:
     threads: int
     rss: float
     peers: Sequence[tuple[str, int]]
+    tasks: int = 0
 
     def __str__(self) -> str:
-        return f"{self.descriptors} descriptors, {self.threads} threads, {self.rss:.1f} MiB"
+        return (
+            f"{self.descriptors} descriptors, {self.threads} threads, {self.tasks} tasks, "
+            f"{self.rss:.1f} MiB"
+        )
 
 
 def _tcp(mine: Path) -> list[tuple[str, tuple[str, int]]]:

@@ -16,10 +16,11 @@ import pytest
 from harness import oracle, storm
 from harness.leaks import CODE, PHONE
 from harness.process import Answer
-from soak import verdict
+from soak import clocks, verdict
 from soak.observer import Observer, smtp_and_other
 from soak.service import Usage, Version
 from soak.traffic import Heard, Lag
+from soak.wallclock import WallClock
 from soak.weather import forgotten, forms
 
 
@@ -165,10 +166,12 @@ async def test_what_the_machine_takes_is_measured():
     assert lag.since(time.monotonic()) == 0
 
 
-BEFORE = Usage(20, 7, 80.0, [])
+BEFORE = Usage(20, 7, 80.0, [], tasks=8)
 
 
-@pytest.mark.parametrize("change", [{"descriptors": 24}, {"threads": 10}, {"rss": 93.0}])
+@pytest.mark.parametrize(
+    "change", [{"descriptors": 24}, {"threads": 10}, {"rss": 93.0}, {"tasks": 12}]
+)
 def test_growth_is_found(change):
     assert not found(verdict.grew(BEFORE, replace(BEFORE, descriptors=22, rss=91.0), 1, 0))
     assert found(verdict.grew(BEFORE, replace(BEFORE, **change), 0, 0))
@@ -253,3 +256,70 @@ async def test_a_peer_that_nobody_configured_is_found(look):
 def test_every_fault_of_the_daemon_has_a_form():
     assert forgotten() == set()
     assert ("no_starttls", {}) in forms("smtp", tls=False)
+
+
+OPEN = {"state": "open", "seconds_to_half_open": 3.0}
+CLOSED = {"state": "closed", "seconds_to_half_open": None}
+
+
+def test_a_circuit_that_a_jump_moves_is_found():
+    def moved(before, after):
+        return found(clocks.differences({"one": before}, {"one": after}, 0.1, 0.2, 3600.0))
+
+    assert not moved(OPEN, {**OPEN, "seconds_to_half_open": 2.9})
+    assert not moved(CLOSED, CLOSED)
+    assert not moved({**OPEN, "seconds_to_half_open": 0.1}, CLOSED), "tried meanwhile"
+    assert moved(OPEN, CLOSED)
+    assert moved(CLOSED, OPEN)
+    assert moved(OPEN, {**OPEN, "seconds_to_half_open": 4.0})
+
+
+async def test_a_clock_that_jumps_past_no_circuit_shows_nothing(tmp_path):
+    async def health():
+        return {"chains": {"sms": {"providers": [{"name": "one", "circuit": CLOSED}]}}}
+
+    assert await clocks.moved(WallClock(tmp_path / "clock"), health, lambda _: 0.0)
+
+
+async def test_a_key_that_a_jump_forgets_is_found(tmp_path):
+    clock = WallClock(tmp_path / "clock")
+
+    async def known(one):
+        return one
+
+    async def unknown(one):
+        return replace(one, answer=answer(id="m-2"))
+
+    assert not await clocks.forgotten_keys(clock, [GOOD], known)
+    assert await clocks.forgotten_keys(clock, [GOOD], unknown)
+    assert await clocks.forgotten_keys(clock, [], known)
+
+
+ENDED = {"id": "m-1", "started_at": 1000.0, "ended_at": 1001.0}
+
+
+@pytest.mark.parametrize(
+    "change", [{"ended_at": 4600.0}, {"ended_at": 999.0}, {"started_at": 4600.0}]
+)
+def test_a_record_by_a_clock_that_jumped_is_found(monkeypatch, change):
+    def lives(row):
+        monkeypatch.setattr(oracle, "rows", lambda _: ([row], []))
+        return found(clocks.longer_lives(None, 990.0, 1010.0, 3.0))
+
+    assert not lives(ENDED)
+    assert lives({**ENDED, **change})
+
+
+def test_a_core_that_gives_two_logs_is_found(monkeypatch):
+    rows = [{"provider": "one", "outcome": outcome} for outcome in ("unavailable", "accepted")]
+    monkeypatch.setattr(oracle, "rows", lambda _: ([], rows))
+    assert not found(clocks.unsure(None, 1))
+    logs = iter([["a"], ["b"]])
+
+    async def dice(plan, seed):
+        return next(logs)
+
+    monkeypatch.setattr(clocks, "play", dice)
+    assert found(clocks.unsure(None, 1))
+    monkeypatch.setattr(oracle, "rows", lambda _: ([], []))
+    assert found(clocks.unsure(None, 1))

@@ -195,6 +195,14 @@ class Traffic:
             self._note(key, body, deadline, began, None, hung_up=True)
             raise
 
+    async def again(self, one: Heard) -> Heard:
+        """Ask as one did that was answered."""
+        assert one.key is not None, "every request of a soak has its key"
+        body: dict[str, Any] = {"channel": one.channel, "to": TO[one.channel], "text": one.text}
+        if one.deadline != DEADLINE:
+            body["deadline"] = one.deadline
+        return await self.ask(one.key, body, one.deadline)
+
     async def _post(self, body: dict[str, Any], headers: dict[str, str]) -> Answer:
         if self._session is None:
             path = self._service.where.removeprefix("unix:")

@@ -18,7 +18,7 @@ Records = Sequence[Mapping[str, Any]]
 RSS_SLACK = 8.0
 """MiB, besides the 5 %: the allocator keeps arenas that a burst of large replies has opened."""
 FEW = 2
-"""Descriptors and threads, besides the 5 % of some forty: one being opened as they are counted."""
+"""Descriptors, threads, tasks, besides the 5 % of some forty: one is begun as they are counted."""
 STOP_MARGIN = 2.0
 OPENED_BY = 3.0
 """Seconds around the opening of a circuit in which an attempt failed: a timeout, and a busy log."""
@@ -145,6 +145,8 @@ def grew(baseline: Usage | None, after: Usage, smtp: int, strangers: int) -> Ite
         yield f"descriptors: {baseline.descriptors} at first, {after.descriptors} at last"
     if after.threads > baseline.threads * 1.05 + FEW:
         yield f"threads: {baseline.threads} at first, {after.threads} at last"
+    if after.tasks > baseline.tasks * 1.05 + FEW:
+        yield f"tasks: {baseline.tasks} at first, {after.tasks} at last"
     if after.rss > baseline.rss * 1.05 + RSS_SLACK:
         yield f"RSS: {baseline.rss:.1f} MiB at first, {after.rss:.1f} MiB at last"
     if smtp > SMTP_POOL:
