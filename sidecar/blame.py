@@ -15,6 +15,8 @@ from types import FrameType
 from sidecar.delivery.link import Link
 
 _OURS = "sidecar"
+_BELOW = {("asyncio.events", "_run"), ("sidecar.runner", "run")}
+"""Module and function of the frame below a callback: asyncio's own, or whoever runs uvloop's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +80,7 @@ def _of_the_callback(frame: FrameType | None) -> Iterator[FrameType]:
     """The frames of the callback that the loop is running, without the loop's own below it."""
     found: list[FrameType] = []
     while frame is not None:
-        if frame.f_code.co_name == "_run" and frame.f_globals.get("__name__") == "asyncio.events":
+        if (frame.f_globals.get("__name__"), frame.f_code.co_name) in _BELOW:
             yield from found
             return
         found.append(frame)

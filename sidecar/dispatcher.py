@@ -95,16 +95,22 @@ class Dispatcher:
 
         A caller that goes away does not stop a send: it runs as a task of its own to its end.
         """
+        return await asyncio.shield(self.begin(wish))
+
+    def begin(self, wish: Wish) -> asyncio.Future[Delivery]:
+        """The same, begun: what becomes of it, or the `Declined`. Not to be cancelled."""
         body_hash = self._fingerprint.of("body", wish.body)
         name = self._name_of(wish)
         if (running := self._under_way.get(name)) is not None:
-            return await self._join(running, body_hash, wish)
+            joined = asyncio.ensure_future(self._join(running, body_hash, wish))
+            joined.add_done_callback(_retrieve)
+            return joined
         chain = self._admit(wish)
         task = asyncio.create_task(self._run(wish, chain, body_hash, self.routes))
         self._under_way[name] = _Running(body_hash, chain.channel, task)
         self._turns.enter(chain.channel)
         task.add_done_callback(lambda done: self._ended(name, done))
-        return await asyncio.shield(task)
+        return task
 
     async def get(self, delivery_id: str) -> Delivery | None:
         """What the log has of a delivery. Raises `LogUnavailable`."""
@@ -238,5 +244,9 @@ class Dispatcher:
 
     def _ended(self, name: str, task: asyncio.Task[Delivery]) -> None:
         self._turns.leave(self._under_way.pop(name).channel)
-        if not task.cancelled():
-            task.exception()  # retrieved: the caller may have gone
+        _retrieve(task)
+
+
+def _retrieve(task: asyncio.Task[Delivery]) -> None:
+    if not task.cancelled():
+        task.exception()  # the caller may have gone

@@ -11,8 +11,10 @@ from functools import partial
 import structlog
 from aiohttp import web
 
+from sidecar.api.connections import Express
 from sidecar.api.door import Door
 from sidecar.api.edge import Face, guard
+from sidecar.api.express import ExpressLane
 from sidecar.api.reception import Manners, Reception
 from sidecar.api.routes import build_api, build_ops
 from sidecar.config import Server, TcpAddress, UnixAddress
@@ -40,7 +42,8 @@ class Front:
         """Open the API's listener, and the second one for probes. Raises `ListenError`."""
         server, face = self._server, self._face
         main, *second = self._seats()
-        listener = await self._serve(build_api(face), face.door, server.listen, main)
+        lane = ExpressLane(face)
+        listener = await self._serve(build_api(face), face.door, server.listen, main, lane)
         if listener.family != socket.AF_UNIX:
             face.door.ports.add(listener.getsockname()[1])
         if server.ops_listen is not None:
@@ -69,12 +72,15 @@ class Front:
         door: Door | None,
         where: TcpAddress | UnixAddress,
         seats: Seats,
+        express: Express | None = None,
     ) -> socket.socket:
         server = self._server
         listener = open_listener(where, shared=bool(server.peer_uids))
         uids = frozenset({0, os.geteuid(), *server.peer_uids})
         manners = Manners(server.header_timeout, server.body_timeout, server.keep_alive, uids)
-        reception = Reception(app, partial(guard, door), listener, seats, manners, self._shed)
+        reception = Reception(
+            app, partial(guard, door), listener, seats, manners, self._shed, express
+        )
         await reception.open()
         self._stack.push_async_callback(reception.close)
         self.addresses.append(address_of(listener))

@@ -10,7 +10,7 @@ import asyncio
 import os
 import threading
 import time
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from queue import Empty, SimpleQueue
 from typing import Any
 
@@ -19,7 +19,7 @@ import structlog
 
 def run(main: Coroutine[Any, Any, None]) -> None:
     """Run `main` to its end, as `asyncio.run` does; another task's exit does not end it."""
-    with asyncio.Runner() as runner:
+    with asyncio.Runner(loop_factory=_loop_factory()) as runner:
         loop = runner.get_loop()
         ending = loop.create_task(main, name="main")
         while True:
@@ -31,6 +31,15 @@ def run(main: Coroutine[Any, Any, None]) -> None:
                 if ending.done() or loop.is_closed() or not refused:
                     raise
                 structlog.get_logger().error("exit_refused", error=type(error).__name__)
+
+
+def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
+    """Uvloop's where it is installed, as it is but for Windows; it takes a quarter off a send."""
+    try:
+        from uvloop import new_event_loop  # noqa: PLC0415
+    except ImportError:
+        return None
+    return new_event_loop
 
 
 class LastResort:

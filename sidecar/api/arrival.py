@@ -6,13 +6,13 @@ import socket
 import struct
 import sys
 
-from aiohttp import web
+from sidecar.api.asked import Asked
 
 _LAST_DATA_RECEIVED = 52
 """Where Linux's `struct tcp_info` has `tcpi_last_data_recv` (linux/tcp.h): u32, milliseconds."""
 
 
-def age_of(request: web.Request) -> float | None:
+def age_of(request: Asked) -> float | None:
     """Seconds since the last data came in on the request's connection; None where nothing tells.
 
     The kernel counts on while the process is stopped. Unix sockets keep no such time.

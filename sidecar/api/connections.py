@@ -11,7 +11,8 @@ import structlog
 from aiohttp import web
 from aiohttp.web_protocol import RequestHandler
 
-from sidecar.api.problems import problem_document, problem_response
+from sidecar.api.asked import Asked
+from sidecar.api.problems import problem_answer, problem_document
 
 _PIECE = 16 * 1024
 """Bytes the parser gets at once: the Python one copies the rest for every chunk it finds."""
@@ -29,20 +30,34 @@ class Desk(Protocol):
     def begun_a_head(self, connection: Connection) -> None: ...
     def reading(self, connection: Connection, *, ended: bool = False) -> None: ...
     def stuck(self, connection: Connection, *, ended: bool = False) -> None: ...
-    def begin(self, request: web.BaseRequest, connection: Connection) -> None: ...
+    def begin(self, request: Asked, connection: Connection) -> None: ...
     def end(self, connection: Connection) -> None: ...
+
+
+class Express(Protocol):
+    """A shorter way for requests that leave no doubt; see `sidecar.api.express`."""
+
+    def take(self, connection: Connection, data: bytes) -> bool:
+        """Serve what `data` asks, and answer it later; False where it is for aiohttp."""
 
 
 class Connection(RequestHandler):
     """aiohttp has no deadline for a head or a body; the desk's one timer sees to the first.
 
-    `stranger`: its user may not come in, so every request is refused.
+    `stranger`: its user may not come in, so every request is refused. `express` is offered each
+    request until one has gone to aiohttp, whose parser may keep a part of the next.
     """
 
-    __slots__ = ("desk", "spoken", "stranger")
+    __slots__ = ("_behind", "_express", "_served", "desk", "spoken", "stranger")
 
     def __init__(
-        self, desk: Desk, server: web.Server, keep_alive: float, *, stranger: bool = False
+        self,
+        desk: Desk,
+        server: web.Server,
+        keep_alive: float,
+        *,
+        stranger: bool = False,
+        express: Express | None = None,
     ) -> None:
         options: dict[str, Any] = {
             "access_log": None,
@@ -54,6 +69,9 @@ class Connection(RequestHandler):
         self.desk = desk
         self.spoken = False
         self.stranger = stranger
+        self._express = express
+        self._served = False  # an express request is being served
+        self._behind: list[bytes] = []  # what came behind it
 
     @property
     def waiting(self) -> bool:
@@ -82,6 +100,14 @@ class Connection(RequestHandler):
         self.desk.stuck(self, ended=True)
 
     def data_received(self, data: bytes) -> None:
+        if self._served:
+            self._behind.append(data)
+            cast(asyncio.Transport, self.transport).pause_reading()
+            return
+        if self._express is not None:
+            if not self._force_close and not self._close and self._express.take(self, data):
+                return
+            self._express = None
         while len(data) > _PIECE:
             self._take(data[:_PIECE])
             data = data[_PIECE:]
@@ -94,12 +120,48 @@ class Connection(RequestHandler):
             _tell_once(type(error).__name__)
             self.refuse(*_MALFORMED)
             return
-        # Still waiting, so this was a part of a head. (Empty lines between requests are none, RFC
-        # 9112 section 2.2.) A part that came in one packet with the request before it is not seen:
-        # such a connection counts as idle.
-        if self.waiting and data and not data.isspace():
+        # Nothing is complete, so this was a part of a head. (Empty lines between requests are none,
+        # RFC 9112 section 2.2.) A part that came in one packet with the request before it is not
+        # seen: such a connection counts as idle. uvloop may bring data before the task that waits
+        # for it has begun, so `waiting` does not tell.
+        unanswered = self._messages or self._request_in_progress
+        if data and not unanswered and not data.isspace():
             self.spoken = True
             self.desk.begun_a_head(self)
+
+    # A request that aiohttp does not see. To aiohttp's own timer and shutdown it is one under way.
+
+    def serve(self) -> None:
+        """An express request has begun."""
+        self._served = self._request_in_progress = True
+
+    def answer(self, data: bytes, *, close: bool) -> None:
+        """It has ended, with this answer."""
+        self._served = self._request_in_progress = False
+        if self._handler_waiter is not None:
+            self._handler_waiter.set_result(None)
+        if self.transport is None:
+            return
+        self.transport.write(data)
+        if close:
+            self.force_close()
+            return
+        self._keepalive = True
+        self._next_keepalive_close_time = self._loop.time() + self._keepalive_timeout
+        if self._keepalive_handle is None:
+            self._keepalive_handle = self._loop.call_at(
+                self._next_keepalive_close_time, self._process_keepalive
+            )
+        if self._behind:
+            behind = b"".join(self._behind)
+            self._behind.clear()
+            self.transport.resume_reading()
+            self.data_received(behind)
+
+    def _process_keepalive(self) -> None:
+        if self._served:
+            self._next_keepalive_close_time = self._loop.time() + self._keepalive_timeout
+        super()._process_keepalive()
 
     def refuse(self, status: int, code: str, detail: str) -> None:
         """Answer what is no request yet, and close. Only while no answer is being written."""
@@ -155,9 +217,9 @@ class Connection(RequestHandler):
         if status != 400:
             structlog.get_logger().error("internal_error", error=type(exc).__name__)
         internal = (500, "internal", "the sidecar failed; its log says where")
-        response = problem_response(*(_MALFORMED if status == 400 else internal))
-        response.force_close()
-        return response
+        answer = problem_answer(*(_MALFORMED if status == 400 else internal))
+        answer.close = True
+        return answer.response()
 
 
 @cache  # whoever can connect could fill the log with these

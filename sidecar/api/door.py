@@ -10,8 +10,9 @@ from __future__ import annotations
 from collections.abc import Collection
 from urllib.parse import urlsplit
 
-from aiohttp import hdrs, web
+from aiohttp import hdrs
 
+from sidecar.api.asked import Asked
 from sidecar.api.problems import Problem
 from sidecar.tokens import TokenFile
 
@@ -36,13 +37,13 @@ class Door:
         self._allowed_hosts = frozenset(host.lower() for host in allowed_hosts)
         self._token = token
 
-    def check(self, request: web.BaseRequest) -> None:
+    def check(self, request: Asked) -> None:
         self._check_host(request)
         self._check_origin(request)
         self._check_content(request)
         self._check_token(request)
 
-    def _check_host(self, request: web.BaseRequest) -> None:
+    def _check_host(self, request: Asked) -> None:
         hosts = request.headers.getall(hdrs.HOST, [])
         if len(hosts) != 1 or not hosts[0]:
             raise Problem(400, "bad_host", "exactly one Host header is needed")
@@ -66,7 +67,7 @@ class Door:
             return True
         return name in _LOCAL_NAMES and (not port or port in map(str, self.ports))
 
-    def _check_origin(self, request: web.BaseRequest) -> None:
+    def _check_origin(self, request: Asked) -> None:
         sites = request.headers.getall("Sec-Fetch-Site", ())
         origins = request.headers.getall(hdrs.ORIGIN, ())
         if not all(site in ("same-origin", "none") for site in sites) or not all(
@@ -80,7 +81,7 @@ class Door:
             authority in self._allowed_hosts or authority.rpartition(":")[2].isdigit()
         )
 
-    def _check_content(self, request: web.BaseRequest) -> None:
+    def _check_content(self, request: Asked) -> None:
         if request.method in _SAFE_METHODS:
             return
         # Not aiohttp's `content_type`: the mail parser behind it takes 3 s of the loop for 8 KB of
@@ -94,7 +95,7 @@ class Door:
         if (request.content_length or 0) > BODY_LIMIT:
             raise Problem(413, "too_large", "the body must not be over 64 KiB")
 
-    def _check_token(self, request: web.BaseRequest) -> None:
+    def _check_token(self, request: Asked) -> None:
         if self._token is None or (request.method, request.raw_path) in _OPEN_TO_ALL:
             return
         offers = request.headers.getall(hdrs.AUTHORIZATION, ())

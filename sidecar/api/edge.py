@@ -10,9 +10,10 @@ from dataclasses import dataclass
 import structlog
 from aiohttp import HttpVersion10, HttpVersion11, hdrs, web
 
+from sidecar.api.asked import Asked
 from sidecar.api.connections import Connection
 from sidecar.api.door import Door
-from sidecar.api.problems import Problem, problem_response
+from sidecar.api.problems import Answer, Problem, problem_answer
 from sidecar.delivery.discretion import repeats
 from sidecar.delivery.model import Message
 from sidecar.dispatcher import Dispatcher
@@ -55,8 +56,7 @@ def guard(door: Door | None, handler: Handler) -> Handler:
     async def guarded(request: web.BaseRequest) -> web.StreamResponse:
         connection = request.protocol
         assert isinstance(connection, Connection)
-        request[_ID], request[_TRACE] = _request_id(request), _trace(request)
-        structlog.contextvars.bind_contextvars(request_id=request[_ID], **request[_TRACE])
+        greet(request)
         try:
             connection.desk.begin(request, connection)
             _check_protocol(request)
@@ -64,27 +64,44 @@ def guard(door: Door | None, handler: Handler) -> Handler:
                 door.check(request)
             _check_expect(request)
             response = await handler(request)
-        except Problem as problem:
-            response = problem.response()
-        except web.HTTPException as error:
-            response = _known_status(error)
-        except ConnectionError:  # the caller has gone; nobody reads this
-            response = problem_response(400, "cut_off", "the connection was closed")
         except Exception as error:  # noqa: BLE001  # its text may carry what was sent
-            structlog.get_logger().error("internal_error", error=type(error).__name__)
-            response = problem_response(500, "internal", "the sidecar failed; its log says where")
+            response = refusal(error).response()
         finally:
             connection.desk.end(connection)
-        response.headers["Server"] = "otp-sidecar"  # aiohttp's tells its own version and Python's
-        response.headers["X-Request-Id"] = request[_ID]
-        if request[_TRACE]:
-            response.headers["traceparent"] = request.headers["traceparent"]
+        response.headers.update(marks(request))
         return response
 
     return guarded
 
 
-def disown_ids(request: web.Request, message: Message) -> None:
+def greet(request: Asked) -> None:
+    """Give the request its id, and the log lines of its send the same."""
+    request[_ID], request[_TRACE] = _request_id(request), _trace(request)
+    structlog.contextvars.bind_contextvars(request_id=request[_ID], **request[_TRACE])
+
+
+def marks(request: Asked) -> dict[str, str]:
+    """The headers that every answer has."""
+    # aiohttp's own Server tells its version and Python's.
+    marks = {"Server": "otp-sidecar", "X-Request-Id": request[_ID]}
+    if request[_TRACE]:
+        marks["traceparent"] = request.headers["traceparent"]
+    return marks
+
+
+def refusal(error: BaseException) -> Answer:
+    """The document for whatever went wrong."""
+    if isinstance(error, Problem):
+        return error.answer()
+    if isinstance(error, web.HTTPException):
+        return _known_status(error)
+    if isinstance(error, ConnectionError):  # the caller has gone; nobody reads this
+        return problem_answer(400, "cut_off", "the connection was closed")
+    structlog.get_logger().error("internal_error", error=type(error).__name__)
+    return problem_answer(500, "internal", "the sidecar failed; its log says where")
+
+
+def disown_ids(request: Asked, message: Message) -> None:
     """Take up no id of the caller's that repeats the recipient or the code: ids are logged."""
     if "X-Request-Id" in request.headers and repeats(request[_ID], message):
         request[_ID] = secrets.token_hex(8)
@@ -107,7 +124,7 @@ def _check_expect(request: web.BaseRequest) -> None:
         raise Problem(417, "bad_header", "the only Expect there is, is 100-continue")
 
 
-def _known_status(error: web.HTTPException) -> web.Response:
+def _known_status(error: web.HTTPException) -> Answer:
     code = {404: "not_found", 405: "method_not_allowed", 413: "too_large"}.get(error.status, "http")
     detail = {
         404: "there is no such path; GET /docs lists them",
@@ -115,14 +132,14 @@ def _known_status(error: web.HTTPException) -> web.Response:
         413: "the body must not be over 64 KiB",
     }.get(error.status, error.reason)
     allow = {"Allow": error.headers[hdrs.ALLOW]} if hdrs.ALLOW in error.headers else None
-    return problem_response(error.status, code, detail, headers=allow)
+    return problem_answer(error.status, code, detail, headers=allow)
 
 
-def _request_id(request: web.BaseRequest) -> str:
+def _request_id(request: Asked) -> str:
     given = request.headers.get("X-Request-Id", "")
     return given if _REQUEST_ID.fullmatch(given) else secrets.token_hex(8)
 
 
-def _trace(request: web.BaseRequest) -> dict[str, str]:
+def _trace(request: Asked) -> dict[str, str]:
     match = _TRACEPARENT.fullmatch(request.headers.get("traceparent", ""))
     return {"trace_id": match[1]} if match else {}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import Any
 
@@ -38,34 +39,52 @@ class Problem(Exception):
         self.headers = dict(headers or {})
         self.close = close
 
-    def response(self) -> web.Response:
+    def answer(self) -> Answer:
         members: dict[str, Any] = {"errors": self.pointers} if self.pointers else {}
-        response = problem_response(
+        answer = problem_answer(
             self.status, self.code, self.detail, self.retry_after, members, self.headers
+        )
+        answer.close = self.close
+        return answer
+
+
+@dataclass(slots=True)
+class Answer:
+    """What is answered: the same by whichever route the request came in. `close` ends it."""
+
+    status: int
+    body: bytes
+    content_type: str = "application/json"
+    headers: dict[str, str] = field(default_factory=dict)
+    close: bool = False
+
+    def response(self) -> web.Response:
+        """The answer as aiohttp's."""
+        response = web.Response(
+            status=self.status,
+            body=self.body,
+            content_type=self.content_type,
+            headers=self.headers,
         )
         if self.close:
             response.force_close()
         return response
 
 
-def problem_response(
+def problem_answer(
     status: int,
     code: str,
     detail: str,
     retry_after: float | None = None,
     members: Mapping[str, Any] | None = None,
     headers: Mapping[str, str] | None = None,
-) -> web.Response:
+) -> Answer:
     """The document; with a `retry_after` it is `retryable` and says so in `Retry-After` too."""
     sent = dict(headers or {})
     if retry_after is not None:
         sent["Retry-After"] = str(max(1, math.ceil(retry_after)))
-    return web.Response(
-        status=status,
-        body=problem_document(status, code, detail, members, retryable=retry_after is not None),
-        content_type="application/problem+json",
-        headers=sent,
-    )
+    body = problem_document(status, code, detail, members, retryable=retry_after is not None)
+    return Answer(status, body, "application/problem+json", sent)
 
 
 def problem_document(
@@ -90,13 +109,8 @@ def problem_document(
     )
 
 
-def json_response(
+def json_answer(
     document: Any, status: int = 200, headers: Mapping[str, str] | None = None
-) -> web.Response:
+) -> Answer:
     """A JSON document."""
-    return web.Response(
-        status=status,
-        body=orjson.dumps(document),
-        content_type="application/json",
-        headers=headers,
-    )
+    return Answer(status, orjson.dumps(document), headers=dict(headers or {}))

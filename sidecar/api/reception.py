@@ -14,7 +14,8 @@ from dataclasses import dataclass
 import structlog
 from aiohttp import web
 
-from sidecar.api.connections import Connection
+from sidecar.api.asked import Asked
+from sidecar.api.connections import Connection, Express
 from sidecar.api.edge import Guard
 from sidecar.api.problems import Problem
 from sidecar.listeners import peer_uid
@@ -47,6 +48,8 @@ class Manners:
 class Reception:
     """Accepts the callers of one listener and serves them an application.
 
+    `express` is offered what comes first on a connection (see `sidecar.api.express`).
+
     Over `seats.connections` the one goes that has waited longest for its own head, or for its
     answer to be read, or for its own body, or else for its next request. Where all are busy, up to
     `seats.most` are taken in all the same: probes get their answer, everything else gets 503.
@@ -60,6 +63,7 @@ class Reception:
         seats: Seats,
         manners: Manners,
         shed: Callable[[str], None],
+        express: Express | None = None,
     ) -> None:
         self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=LAST_ANSWERS)
         self._guard = guard
@@ -67,6 +71,7 @@ class Reception:
         self._seats = seats
         self._manners = manners
         self._shed = shed
+        self._express = express
         self._patience = manners.header_timeout * PATIENCE
         self.body_timeout = manners.body_timeout
         self._open = self._busy = 0
@@ -154,6 +159,7 @@ class Reception:
                 self._server,
                 self._manners.keep_alive,
                 stranger=uid is not None and uid not in self._manners.uids,
+                express=self._express,
             )
             await self._loop.connect_accepted_socket(lambda: connection, connected)
         except OSError:  # it has gone already
@@ -210,7 +216,7 @@ class Reception:
     def stuck(self, connection: Connection, *, ended: bool = False) -> None:
         self._note(self._unread, connection, ended=ended)
 
-    def begin(self, request: web.BaseRequest, connection: Connection) -> None:
+    def begin(self, request: Asked, connection: Connection) -> None:
         """A head is complete. Raises `Problem` where it is not to be served."""
         self._heads.pop(connection, None)
         self._idle.pop(connection, None)

@@ -1,0 +1,144 @@
+"""The short way of a plain `POST /v1/send`: no parser, no request object, no task of its own.
+
+A connection's first bytes are looked at. One whole request in them, without anything that two
+servers might read differently, is served here; all else is aiohttp's, and so are the rest of that
+connection's requests. Door, checks and answers are the same functions for both.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from contextvars import copy_context
+from email.utils import formatdate
+from functools import lru_cache, partial
+from http import HTTPStatus
+from typing import Any
+
+from multidict import CIMultiDict
+
+from sidecar.api.asked import Asked
+from sidecar.api.connections import Connection
+from sidecar.api.edge import Face, greet, marks, refusal
+from sidecar.api.problems import Answer
+from sidecar.api.sending import answer_to, arrival_of, refused, wish_of
+from sidecar.declined import Declined
+from sidecar.delivery.model import Delivery
+
+_LARGEST, _LARGEST_HEAD = 16 * 1024, 4 * 1024
+"""Bytes of a request, and of its head; usual ones have some hundred. aiohttp judges the rest."""
+_LINE = b"POST /v1/send HTTP/1.1\r\n"
+_PLAIN = re.compile(
+    rb"POST /v1/send HTTP/1\.1(?:\r\n[A-Za-z][A-Za-z0-9-]{0,40}: ?[\x21-\x7e][\x20-\x7e]*)+"
+)
+_LENGTH = re.compile(r"[1-9][0-9]{0,4}")
+_NOT_PLAIN = frozenset(
+    {"connection", "expect", "transfer-encoding", "upgrade", "te", "trailer", "keep-alive"}
+)
+
+
+class PlainRequest(dict[str, Any]):
+    """A request whose body has come with its head."""
+
+    method = "POST"
+    raw_path = "/v1/send"
+
+    def __init__(self, headers: CIMultiDict[str], body: bytes, connection: Connection) -> None:
+        super().__init__()
+        self.headers = headers
+        self.body = body
+        self.content_length = len(body)
+        self.transport = connection.transport
+
+
+def read(data: bytes, connection: Connection) -> PlainRequest | None:
+    """The request that `data` is, if it is exactly one, and plain; None otherwise.
+
+    Plain: printable ASCII, no line folded, one Content-Length, which is the body's, and no header
+    that changes how a request ends or what happens to its connection (RFC 9112).
+    """
+    if len(data) > _LARGEST or not data.startswith(_LINE):
+        return None
+    head, _, body = data.partition(b"\r\n\r\n")
+    if len(head) > _LARGEST_HEAD or not _PLAIN.fullmatch(head):
+        return None
+    headers: CIMultiDict[str] = CIMultiDict()
+    for line in head.decode("ascii").split("\r\n")[1:]:
+        name, _, value = line.partition(":")
+        headers.add(name, value.strip(" "))
+    lengths = headers.getall("Content-Length", ())
+    if len(lengths) != 1 or not _LENGTH.fullmatch(lengths[0]) or int(lengths[0]) != len(body):
+        return None
+    if any(name in headers for name in _NOT_PLAIN):
+        return None
+    return PlainRequest(headers, body, connection)
+
+
+class ExpressLane:
+    """Serves plain requests of one listener's connections."""
+
+    def __init__(self, face: Face) -> None:
+        self._face = face
+
+    def take(self, connection: Connection, data: bytes) -> bool:
+        request = read(data, connection)
+        if request is None:
+            return False
+        connection.serve()
+        # What its log lines carry is this request's; the context here is the connection's.
+        copy_context().run(self._begin, connection, request)
+        return True
+
+    def _begin(self, connection: Connection, request: PlainRequest) -> None:
+        face = self._face
+        greet(request)
+        try:
+            connection.desk.begin(request, connection)
+            face.door.check(request)
+            wish = wish_of(request, request.body, arrival_of(face, request))
+            sending = face.dispatcher.begin(wish)
+        except Exception as error:  # noqa: BLE001  # as the edge has it
+            self._end(connection, request, self._refusal(error))
+        else:
+            sending.add_done_callback(partial(self._ended, connection, request))
+
+    def _ended(
+        self, connection: Connection, request: PlainRequest, sending: asyncio.Future[Delivery]
+    ) -> None:
+        if sending.cancelled():
+            connection.desk.end(connection)
+            connection.force_close()
+            return
+        error = sending.exception()
+        try:
+            answer = answer_to(sending.result()) if error is None else self._refusal(error)
+        except Exception as trouble:  # noqa: BLE001  # as the edge has it
+            answer = refusal(trouble)
+        self._end(connection, request, answer)
+
+    def _refusal(self, error: BaseException) -> Answer:
+        return refusal(refused(self._face, error) if isinstance(error, Declined) else error)
+
+    def _end(self, connection: Connection, request: PlainRequest, answer: Answer) -> None:
+        connection.desk.end(connection)
+        connection.answer(_dump(answer, request), close=answer.close)
+
+
+def _dump(answer: Answer, request: Asked) -> bytes:
+    """The answer on the wire; the values of its headers are ours, or have been matched."""
+    lines = [
+        f"HTTP/1.1 {answer.status} {_phrase(answer.status)}",
+        f"Content-Type: {answer.content_type}",
+        *(f"{name}: {value}" for name, value in answer.headers.items()),
+        *(f"{name}: {value}" for name, value in marks(request).items()),
+        f"Content-Length: {len(answer.body)}",
+        f"Date: {formatdate(usegmt=True)}",
+    ]
+    if answer.close:
+        lines.append("Connection: close")
+    return "\r\n".join([*lines, "", ""]).encode("ascii") + answer.body
+
+
+@lru_cache(maxsize=64)
+def _phrase(status: int) -> str:
+    return HTTPStatus(status).phrase
