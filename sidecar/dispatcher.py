@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import secrets
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from itertools import count
 from typing import NamedTuple
 
 from sidecar.declined import (
@@ -71,6 +71,7 @@ class Dispatcher:
         self._clock = clock
         self._entries = Entries(fingerprint, clock)
         self._turns = Turns()
+        self._unnamed = count()
         self._tell = tell
         self._under_way: dict[str, _Running] = {}
         self._backlog = Backlog(log)
@@ -100,13 +101,14 @@ class Dispatcher:
     def begin(self, wish: Wish) -> asyncio.Future[Delivery]:
         """The same, begun: what becomes of it, or the `Declined`. Not to be cancelled."""
         body_hash = self._fingerprint.of("body", wish.body)
-        name = self._name_of(wish)
+        key_hash = None if wish.key is None else self._fingerprint.of("key", wish.key)
+        name = key_hash or f"id {wish.message.id or next(self._unnamed)}"
         if (running := self._under_way.get(name)) is not None:
             joined = asyncio.ensure_future(self._join(running, body_hash, wish))
             joined.add_done_callback(_retrieve)
             return joined
         chain = self._admit(wish)
-        task = asyncio.create_task(self._run(wish, chain, body_hash, self.routes))
+        task = asyncio.create_task(self._run(wish, chain, self.routes, body_hash, key_hash))
         self._under_way[name] = _Running(body_hash, chain.channel, task)
         self._turns.enter(chain.channel)
         task.add_done_callback(lambda done: self._ended(name, done))
@@ -138,17 +140,20 @@ class Dispatcher:
 
     # One send
 
-    async def _run(self, wish: Wish, chain: Chain, body_hash: str, routes: Routes) -> Delivery:
-        claim = self._entries.claim(wish, body_hash)
+    async def _run(
+        self, wish: Wish, chain: Chain, routes: Routes, body_hash: str, key_hash: str | None
+    ) -> Delivery:
+        claim = self._entries.claim(wish, body_hash, key_hash)
         deadline = self._deadline(wish, routes)
         ahead = self._foresee(chain)
         claimed = await self._claim(claim, routes, deadline, ahead)
         if isinstance(claimed, Existing):
             return self._known(claimed)
         if claimed is not None:
-            claim = replace(claim, id=claimed.id)
+            if claimed.id != claim.id:
+                claim = replace(claim, id=claimed.id)
             self._backlog.forget(claimed.id)
-        message = replace(wish.message, id=claim.id)
+        message = wish.message.named(claim.id)
         journal = Journal(self._log, claimed, self._clock, degrade=routes.degrade, ahead=ahead)
         try:
             await self._turns.take(claim.channel)
@@ -232,11 +237,6 @@ class Dispatcher:
         if full or len(self._backlog) >= UNWRITTEN_LIMIT:
             raise Overloaded("too many sends are under way; nothing was sent")
         return chain
-
-    def _name_of(self, wish: Wish) -> str:
-        if wish.key is not None:
-            return self._fingerprint.of("key", wish.key)
-        return f"id {wish.message.id or secrets.token_hex(8)}"
 
     def tasks(self) -> list[asyncio.Task[Delivery]]:
         """The sends under way."""

@@ -38,7 +38,8 @@ class Entries:
         self._fingerprint = fingerprint
         self._clock = clock
 
-    def claim(self, wish: Wish, body_hash: str) -> Claim:
+    def claim(self, wish: Wish, body_hash: str, key_hash: str | None) -> Claim:
+        """What is claimed; the hashes are of the wish's body and key."""
         message = wish.message
         return Claim(
             id=message.id or self._new_id(),
@@ -48,7 +49,7 @@ class Entries:
             recipient_hash=self._fingerprint.of("recipient", message.to),
             body_hash=body_hash,
             at=self._clock.time(),
-            key_hash=None if wish.key is None else self._fingerprint.of("key", wish.key),
+            key_hash=key_hash,
             segments=count_segments(message.text).count if message.channel == "sms" else None,
         )
 

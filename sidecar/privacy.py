@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import errno
-import hmac
 import os
 import secrets
+from hashlib import sha256
 from pathlib import Path
 
 KEY_BYTES = 32
+_BLOCK = 64
+_INNER, _OUTER = (bytes(byte ^ pad for byte in range(256)) for pad in (0x36, 0x5C))
 
 
 def mask(recipient: str) -> str:
@@ -30,12 +32,21 @@ class Fingerprint:
     """
 
     def __init__(self, key: bytes) -> None:
-        self._key = key
+        # RFC 2104 over hashes that have taken in the key: a third of the price of hmac's, which
+        # looks its algorithm up and takes the key in for every value.
+        if len(key) > _BLOCK:
+            key = sha256(key).digest()
+        block = key.ljust(_BLOCK, b"\0")
+        self._inner = sha256(block.translate(_INNER))
+        self._outer = sha256(block.translate(_OUTER))
 
     def of(self, purpose: str, value: bytes | str) -> str:
         """32 hex digits for `value`; `purpose` keeps equal values of different fields apart."""
         data = value.encode() if isinstance(value, str) else value
-        return hmac.digest(self._key, purpose.encode() + b"\0" + data, "sha256").hex()[:32]
+        inner, outer = self._inner.copy(), self._outer.copy()
+        inner.update(purpose.encode() + b"\0" + data)
+        outer.update(inner.digest())
+        return outer.hexdigest()[:32]
 
     @classmethod
     def beside(cls, log: str) -> Fingerprint:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+import time
 from contextvars import copy_context
 from email.utils import formatdate
 from functools import lru_cache, partial
@@ -54,22 +55,21 @@ class PlainRequest(dict[str, Any]):
 def read(data: bytes, connection: Connection) -> PlainRequest | None:
     """The request that `data` is, if it is exactly one, and plain; None otherwise.
 
-    Plain: printable ASCII, no line folded, one Content-Length, which is the body's, and no header
-    that changes how a request ends or what happens to its connection (RFC 9112).
+    Plain: printable ASCII, no line folded, no header twice, a Content-Length that is the body's,
+    and no header that changes how a request ends or what becomes of its connection (RFC 9112).
     """
     if len(data) > _LARGEST or not data.startswith(_LINE):
         return None
     head, _, body = data.partition(b"\r\n\r\n")
     if len(head) > _LARGEST_HEAD or not _PLAIN.fullmatch(head):
         return None
-    headers: CIMultiDict[str] = CIMultiDict()
-    for line in head.decode("ascii").split("\r\n")[1:]:
-        name, _, value = line.partition(":")
-        headers.add(name, value.strip(" "))
-    lengths = headers.getall("Content-Length", ())
-    if len(lengths) != 1 or not _LENGTH.fullmatch(lengths[0]) or int(lengths[0]) != len(body):
+    lines = [line.partition(":") for line in head.decode("ascii").split("\r\n")[1:]]
+    names = {name.lower() for name, _, _ in lines}
+    if len(names) < len(lines) or "host" not in names or names & _NOT_PLAIN:
         return None
-    if any(name in headers for name in _NOT_PLAIN):
+    headers = CIMultiDict([(name, value.strip(" ")) for name, _, value in lines])
+    length = headers.get("Content-Length", "")
+    if not _LENGTH.fullmatch(length) or int(length) != len(body):
         return None
     return PlainRequest(headers, body, connection)
 
@@ -126,19 +126,22 @@ class ExpressLane:
 
 def _dump(answer: Answer, request: Asked) -> bytes:
     """The answer on the wire; the values of its headers are ours, or have been matched."""
-    lines = [
-        f"HTTP/1.1 {answer.status} {_phrase(answer.status)}",
-        f"Content-Type: {answer.content_type}",
-        *(f"{name}: {value}" for name, value in answer.headers.items()),
-        *(f"{name}: {value}" for name, value in marks(request).items()),
-        f"Content-Length: {len(answer.body)}",
-        f"Date: {formatdate(usegmt=True)}",
-    ]
+    head = (
+        f"{_status_line(answer.status)}Content-Type: {answer.content_type}\r\n"
+        f"Content-Length: {len(answer.body)}\r\nDate: {_date(int(time.time()))}\r\n"
+    )
+    more = {**answer.headers, **marks(request)}
     if answer.close:
-        lines.append("Connection: close")
-    return "\r\n".join([*lines, "", ""]).encode("ascii") + answer.body
+        more["Connection"] = "close"
+    lines = "".join([f"{name}: {value}\r\n" for name, value in more.items()])
+    return f"{head}{lines}\r\n".encode("ascii") + answer.body
 
 
 @lru_cache(maxsize=64)
-def _phrase(status: int) -> str:
-    return HTTPStatus(status).phrase
+def _status_line(status: int) -> str:
+    return f"HTTP/1.1 {status} {HTTPStatus(status).phrase}\r\n"
+
+
+@lru_cache(maxsize=2)
+def _date(second: int) -> str:
+    return formatdate(second, usegmt=True)

@@ -61,9 +61,27 @@ class SystemClock:
         return now + self._ahead
 
     async def wait(self, future: asyncio.Future[Any], seconds: float) -> bool:
-        # asyncio.wait, not wait_for: the latter waits on for a task that swallows its cancellation.
-        done, _ = await asyncio.wait({future}, timeout=max(0.0, seconds))
-        return bool(done)
+        # Not wait_for, which waits on for a task that swallows its cancellation; and this is half
+        # the price of asyncio.wait, which is made for many.
+        if future.done():
+            return True
+        loop = asyncio.get_running_loop()
+        waiter = loop.create_future()
+        wake = partial(_release, waiter)
+        timer = loop.call_later(max(0.0, seconds), wake)
+        future.add_done_callback(wake)
+        try:
+            await waiter
+        finally:
+            timer.cancel()
+            if not future.done():
+                future.remove_done_callback(wake)
+        return future.done()
+
+
+def _release(waiter: asyncio.Future[None], *_: object) -> None:
+    if not waiter.done():
+        waiter.set_result(None)
 
 
 # Seconds that also count while the machine sleeps; those of `monotonic` do not on Linux.

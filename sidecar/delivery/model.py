@@ -88,6 +88,23 @@ class Message:
     expires_in: float | None = None
     extra: Mapping[str, Mapping[str, Any]] = field(default_factory=lambda: _NOTHING, repr=False)
 
+    def named(self, id: str) -> Message:  # noqa: A002  # the field's name
+        """The same message under another id."""
+        if id == self.id:
+            return self
+        return Message(
+            id,
+            self.channel,
+            self.to,
+            self.text,
+            self.subject,
+            self.html,
+            self.reply_to,
+            self.purpose,
+            self.expires_in,
+            self.extra,
+        )
+
     def extra_for(self, kind: str) -> Mapping[str, Any]:
         """The settings this message carries for providers of `kind`; empty where it has none."""
         return self.extra.get(kind, _NOTHING)
