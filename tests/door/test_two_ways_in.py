@@ -7,7 +7,6 @@ aiohttp's from then on: that is how a test chooses.
 
 from __future__ import annotations
 
-import asyncio
 import json
 import re
 import socket
@@ -16,7 +15,7 @@ from types import SimpleNamespace
 import pytest
 from aiohttp import http_parser
 from aiohttp.base_protocol import BaseProtocol
-from hypothesis import HealthCheck, assume, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from harness.leaks import EMAIL, PHONE, TOKEN
@@ -25,6 +24,8 @@ from harness.wire import SEND, connect, get_request, replies, send_request
 from sidecar.api import express
 
 NOBODY = SimpleNamespace(transport=None)
+LOOP = SimpleNamespace(get_debug=bool, create_future=None, time=float)
+"""As much of an event loop as a parser needs."""
 PARSERS = [http_parser.HttpRequestParserPy, http_parser.HttpRequestParserC]
 
 
@@ -33,18 +34,14 @@ PARSERS = [http_parser.HttpRequestParserPy, http_parser.HttpRequestParserC]
 
 def parsed(parser, data):
     """What aiohttp makes of it: head and body; None where that is not one whole request."""
-    loop = asyncio.new_event_loop()
-    try:
-        given = parser(BaseProtocol(loop), loop, 2**16)
-        messages, upgraded, tail = given.feed_data(data)
-        if len(messages) != 1 or upgraded or tail:
-            return None
-        message, payload = messages[0]
-        if not payload.is_eof():
-            return None
-        return message, b"".join(payload._buffer)
-    finally:
-        loop.close()
+    given = parser(BaseProtocol(LOOP), LOOP, 2**16)
+    messages, upgraded, tail = given.feed_data(data)
+    if len(messages) != 1 or upgraded or tail:
+        return None
+    message, payload = messages[0]
+    if not payload.is_eof():
+        return None
+    return message, b"".join(payload._buffer)
 
 
 PIECES = st.sampled_from(
@@ -62,18 +59,19 @@ PIECES = st.sampled_from(
 def nearly_plain(draw):
     """A send with bytes put in, taken out or changed somewhere."""
     data = bytearray(send_request())
-    for _ in range(draw(st.integers(0, 3))):
+    for _ in range(draw(st.integers(0, 2))):
         at = draw(st.integers(0, len(data)))
         upto = at + draw(st.sampled_from([0, 0, 0, 1, 2, 16]))
         data[at:upto] = draw(st.one_of(PIECES, st.binary(max_size=3)))
     return bytes(data)
 
 
-@settings(max_examples=600, deadline=None, suppress_health_check=[HealthCheck.filter_too_much])
+@settings(max_examples=1000, deadline=None)
 @given(nearly_plain())
 def test_what_is_taken_for_plain_is_the_same_request_to_aiohttp(data):
     request = express.read(data, NOBODY)
-    assume(request is not None)
+    if request is None:  # as most: not `assume`, which would look for a thousand that are
+        return
     for parser in PARSERS:
         found = parsed(parser, data)
         assert found is not None, data
