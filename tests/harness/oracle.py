@@ -110,6 +110,9 @@ def unlogged(sents: Iterable[Sent], database: Path) -> Breaches:
     """I3: what an answer said last is what the rows say: status and attempts."""
     deliveries, attempts = rows(database)
     by_id = {row["id"]: row for row in deliveries}
+    trails: dict[tuple[int, int], list[tuple[str, str]]] = defaultdict(list)
+    for row in attempts:
+        trails[row["delivery"], row["run"]].append((row["provider"], row["outcome"]))
     last = {sent.document["id"]: sent for sent in sents if sent.document}
     for id_, sent in last.items():
         row, said = by_id.get(id_), sent.document
@@ -121,11 +124,7 @@ def unlogged(sents: Iterable[Sent], database: Path) -> Breaches:
         if row["status"] != status:
             yield f"{id_} was answered {status}, and its row says {row['status']}"
         trail = [(a["provider"], a["outcome"]) for a in said["attempts"]]
-        logged = [
-            (a["provider"], a["outcome"])
-            for a in attempts
-            if (a["delivery"], a["run"]) == (row["number"], row["run"])
-        ]
+        logged = trails[row["number"], row["run"]]
         if trail != logged:
             yield f"{id_} was answered {trail}, and its rows say {logged}"
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
@@ -20,6 +21,8 @@ RSS_SLACK = 8.0
 FEW = 2
 """Descriptors, threads, tasks, besides the 5 % of some forty: one is begun as they are counted."""
 STOP_MARGIN = 2.0
+AN_AGE = 60.0
+"""Seconds after which a version that was replaced is no longer one of a request's."""
 OPENED_BY = 3.0
 """Seconds around the opening of a circuit in which an attempt failed: a timeout, and a busy log."""
 
@@ -82,7 +85,14 @@ def _walks(heard: Sequence[Heard]) -> Iterator[tuple[Heard, list[str]]]:
 
 def _chains(one: Heard, versions: Sequence[Version]) -> list[Sequence[str]]:
     ended = one.began + one.seconds
-    return [v.chains[one.channel] for v in versions if v.since <= ended and v.until >= one.began]
+    begun = versions[: bisect_right(versions, ended, key=lambda v: v.since)]  # in their order
+    found: list[Sequence[str]] = []
+    for version in reversed(begun):
+        if version.until >= one.began:
+            found.append(version.chains[one.channel])
+        elif version.until < one.began - AN_AGE:
+            break
+    return found
 
 
 def opened_for_nothing(service: Service) -> Iterator[str]:
