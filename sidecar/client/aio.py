@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import select
 from collections.abc import Mapping
 from types import TracebackType
 from typing import Any, Self, cast
@@ -154,28 +155,29 @@ class AsyncClient:
 def _take(kept: list[_Link]) -> _Link | None:
     while kept:
         link = kept.pop()  # the one used last: it is the least likely to have been closed
-        if link.open:
+        if link.quiet():
             return link
+        link.abort()
     return None
 
 
 class _Link(asyncio.Protocol):
     """One connection, for one request at a time."""
 
-    __slots__ = ("_answer", "_gone", "_reader", "_transport")
+    __slots__ = ("_answer", "_gone", "_poll", "_reader", "_transport")
 
     def __init__(self) -> None:
         self._gone = asyncio.get_running_loop().create_future()
         self._answer: asyncio.Future[Reply] | None = None
         self._reader = Reader()
 
-    @property
-    def open(self) -> bool:
-        return not self._transport.is_closing()
+    def quiet(self) -> bool:
+        """Whether it is open and nothing has arrived, also where the loop did not look yet."""
+        return not self._transport.is_closing() and not self._poll.poll(0)
 
     async def exchange(self, call: Call) -> Reply:
         """One request and its reply. Raises `Broken`, `Garbled`."""
-        if not self.open:
+        if self._transport.is_closing():
             raise Broken("lost", left=False, stale=True)
         loop = asyncio.get_running_loop()
         self._reader = Reader()
@@ -203,6 +205,8 @@ class _Link(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)
+        self._poll = select.poll()
+        self._poll.register(transport.get_extra_info("socket").fileno(), select.POLLIN)
 
     def data_received(self, data: bytes) -> None:
         if self._answer is None or self._answer.done():  # nobody has asked for this
