@@ -68,15 +68,7 @@ class AsyncClient:
             "extra": extra,
             "id": id,
         }
-        call = Call(self._target, fields, key, deadline, wait=wait)
-        while True:
-            try:
-                return call.settle(await self._exchange(call))
-            except SendError as error:
-                pause = call.pause(error)
-                if pause is None:
-                    raise
-            await asyncio.sleep(pause)
+        return await self._deliver(Call(self._target, fields, key, deadline, wait=wait))
 
     async def close(self) -> None:
         """Close the kept connections. Sends under way end; no further ones can be made."""
@@ -100,7 +92,17 @@ class AsyncClient:
     def __repr__(self) -> str:
         return f"AsyncClient({self._target!r})"
 
-    # One request
+    # One send
+
+    async def _deliver(self, call: Call) -> Answer:
+        while True:
+            try:
+                return call.settle(await self._exchange(call))
+            except SendError as error:
+                pause = call.pause(error)
+                if pause is None:
+                    raise
+            await asyncio.sleep(pause)
 
     async def _exchange(self, call: Call) -> Reply:
         if self._closed:

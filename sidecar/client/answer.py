@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
-
-T = TypeVar("T")
+from typing import Any
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,70 +68,93 @@ class Answer:
         return self.status == "accepted"
 
 
-def read_answer(document: Mapping[str, Any], key: str) -> Answer:
+def read_answer(document: Any, key: str) -> Answer:
     """The answer in `document`. Raises ValueError where it is none."""
-    provider = _maybe(document, "provider", str)
-    status = _must(document, "status", str)
+    values = _values(document, _ANSWER)
+    name, status, channel, purpose, recipient, provider, provider_message_id = values[:7]
+    attempts, replayed, duplicate_possible, simulated, cost, segments, logged = values[7:]
     if status not in ("accepted", "unknown") or (status == "accepted" and provider is None):
         raise ValueError("status")
     return Answer(
-        id=_must(document, "id", str),
-        status=status,
-        channel=_must(document, "channel", str),
-        purpose=_maybe(document, "purpose", str) or "",
-        recipient=_maybe(document, "recipient", str) or "",
-        provider=provider,
-        provider_message_id=_maybe(document, "provider_message_id", str),
-        attempts=read_attempts(document),
-        replayed=_must(document, "replayed", bool),
-        duplicate_possible=_must(document, "duplicate_possible", bool),
-        simulated=_maybe(document, "simulated", bool) or False,
-        cost=_cost(document),
-        segments=_maybe(document, "segments", int),
-        logged=_maybe(document, "logged", bool) is not False,
-        key=key,
+        name,
+        status,
+        channel,
+        purpose or "",
+        recipient or "",
+        provider,
+        provider_message_id,
+        tuple([_attempt(one) for one in attempts]),
+        replayed,
+        duplicate_possible,
+        bool(simulated),
+        _cost(cost),
+        segments,
+        logged is not False,
+        key,
     )
 
 
-def read_attempts(document: Mapping[str, Any]) -> tuple[Attempt, ...]:
+def read_attempts(document: Any) -> tuple[Attempt, ...]:
     """The trail in `document`. Raises ValueError where it is none."""
-    return tuple([_attempt(one) for one in _must(document, "attempts", list)])
+    (attempts,) = _values(document, (("attempts", _LIST),))
+    return tuple([_attempt(one) for one in attempts])
 
 
 def _attempt(one: Any) -> Attempt:
-    if not isinstance(one, dict):
-        raise ValueError("attempts")
-    return Attempt(
-        _must(one, "provider", str),
-        _must(one, "kind", str),
-        _must(one, "outcome", str),
-        _maybe(one, "reason", str),
-        _maybe(one, "provider_code", str),
-        float(_must(one, "started_at", (float, int))),
-        float(_must(one, "seconds", (float, int))),
-        _maybe(one, "provider_message_id", str),
-        _maybe(one, "circuit", str),
-        _maybe(one, "simulated", bool) or False,
-        _cost(one),
-    )
+    values = _values(one, _ATTEMPT)
+    values[-2:] = bool(values[-2]), _cost(values[-1])
+    return Attempt(*values)
 
 
-def _cost(document: Mapping[str, Any]) -> Cost | None:
-    cost = _maybe(document, "cost", dict)
-    if cost is None:
-        return None
-    return Cost(_must(cost, "amount", str), _must(cost, "currency", str))
+def _cost(cost: Any) -> Cost | None:
+    return None if cost is None else Cost(*_values(cost, _COST))
 
 
-def _must(document: Mapping[str, Any], name: str, kind: type[T] | tuple[type[T], ...]) -> T:
-    value = document.get(name)
-    if isinstance(value, kind):
-        return value
-    raise ValueError(name)
+_NONE = type(None)
+_TEXT, _TEXT_OR_NONE = (str,), (str, _NONE)
+_FLAG, _FLAG_OR_NONE = (bool,), (bool, _NONE)
+_NUMBER, _LIST = (float, int), (list,)
+_Shape = tuple[tuple[str, tuple[type, ...]], ...]
+_ANSWER: _Shape = (
+    ("id", _TEXT),
+    ("status", _TEXT),
+    ("channel", _TEXT),
+    ("purpose", _TEXT_OR_NONE),
+    ("recipient", _TEXT_OR_NONE),
+    ("provider", _TEXT_OR_NONE),
+    ("provider_message_id", _TEXT_OR_NONE),
+    ("attempts", _LIST),
+    ("replayed", _FLAG),
+    ("duplicate_possible", _FLAG),
+    ("simulated", _FLAG_OR_NONE),
+    ("cost", (dict, _NONE)),
+    ("segments", (int, _NONE)),
+    ("logged", _FLAG_OR_NONE),
+)
+_ATTEMPT: _Shape = (
+    ("provider", _TEXT),
+    ("kind", _TEXT),
+    ("outcome", _TEXT),
+    ("reason", _TEXT_OR_NONE),
+    ("provider_code", _TEXT_OR_NONE),
+    ("started_at", _NUMBER),
+    ("seconds", _NUMBER),
+    ("provider_message_id", _TEXT_OR_NONE),
+    ("circuit", _TEXT_OR_NONE),
+    ("simulated", _FLAG_OR_NONE),
+    ("cost", (dict, _NONE)),
+)
+_COST: _Shape = (("amount", _TEXT), ("currency", _TEXT))
 
 
-def _maybe(document: Mapping[str, Any], name: str, kind: type[T]) -> T | None:
-    value = document.get(name)
-    if value is None or isinstance(value, kind):
-        return value
-    raise ValueError(name)
+def _values(document: Any, shape: _Shape) -> list[Any]:
+    """The members named by `shape`, in its order. Raises ValueError for one of another type."""
+    if type(document) is not dict:
+        raise ValueError("document")
+    values = []
+    for name, kinds in shape:
+        value = document.get(name)
+        if type(value) not in kinds:  # JSON has no types below these
+            raise ValueError(name)
+        values.append(value)
+    return values

@@ -87,15 +87,7 @@ class Client:
             "extra": extra,
             "id": id,
         }
-        call = Call(self._target, fields, key, deadline, wait=wait)
-        while True:
-            try:
-                return call.settle(self._exchange(call))
-            except SendError as error:
-                pause = call.pause(error)
-                if pause is None:
-                    raise
-            time.sleep(pause)
+        return self._deliver(Call(self._target, fields, key, deadline, wait=wait))
 
     def close(self) -> None:
         """Close the kept connections. Sends under way end; no further ones can be made."""
@@ -116,7 +108,17 @@ class Client:
     def __repr__(self) -> str:
         return f"Client({self._target!r})"
 
-    # One request
+    # One send
+
+    def _deliver(self, call: Call) -> Answer:
+        while True:
+            try:
+                return call.settle(self._exchange(call))
+            except SendError as error:
+                pause = call.pause(error)
+                if pause is None:
+                    raise
+            time.sleep(pause)
 
     def _exchange(self, call: Call) -> Reply:
         if self._closed:

@@ -12,11 +12,17 @@ PIECE = 16 * 1024
 _START = b"HTTP/1.1 "
 _TEXT = rb"[\t -~\x80-\xff]*"
 _HEAD = re.compile(
-    rb"HTTP/1\.1 ([2-5][0-9][0-9]) %b((?:\r\n[!#-'*+.0-9A-Z^-z|~-]+:%b)*)" % (_TEXT, _TEXT)
+    rb"HTTP/1\.1 [2-5][0-9][0-9] %b(?:\r\n[!#-'*+.0-9A-Z^-z|~-]+:%b)*" % (_TEXT, _TEXT)
 )
-_NEEDED = re.compile(
-    rb"\r\n(content-length|content-type|retry-after|connection|transfer-encoding"
-    rb"|content-encoding):[\t ]*([^\r]*?)[\t ]*(?=\r|\Z)"
+_NEEDED = frozenset(
+    {
+        b"content-length",
+        b"content-type",
+        b"retry-after",
+        b"connection",
+        b"transfer-encoding",
+        b"content-encoding",
+    }
 )
 
 
@@ -95,18 +101,20 @@ class Reader:
             raise Garbled("its head is too long")
         if at < 0:
             return False
-        match = _HEAD.fullmatch(buffer, 0, at)
-        if match is None:
+        if _HEAD.fullmatch(buffer, 0, at) is None:
             raise Garbled("its head is malformed")
-        fields = _NEEDED.findall(match[2].lower())
-        headers = dict(fields)
-        if len(headers) < len(fields):
-            raise Garbled("a header is there twice")
+        headers: dict[bytes, bytes] = {}
+        for line in bytes(buffer[:at]).split(b"\r\n")[1:]:
+            name, _, value = line.partition(b":")
+            if (name := name.lower()) in _NEEDED:
+                if name in headers:
+                    raise Garbled("a header is there twice")
+                headers[name] = value.strip(b" \t").lower()
         if b"transfer-encoding" in headers or b"content-encoding" in headers:
             raise Garbled("it is encoded")
         length = headers.get(b"content-length", b"")
         if not length.isdigit() or len(length) > 7 or int(length) > BODY_LIMIT:
             raise Garbled("it has no Content-Length, or one that is out of range")
-        self._head = int(match[1]), headers
+        self._head = int(buffer[9:12]), headers
         self._at, self._length = at + 4, int(length)
         return True

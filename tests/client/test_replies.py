@@ -75,6 +75,7 @@ NOT_OURS = {
     "both": reply(TAKEN, "200 OK", "application/json", "Transfer-Encoding: chunked"),
     "an encoding": reply(TAKEN, "200 OK", "application/json", "Content-Encoding: gzip"),
     "more than its length": GOOD + b"HTTP/1.1 200 OK\r\n",
+    "a line end behind it": GOOD + b"\r\n",
     "no JSON": reply(b"{"),
     "no Unicode": reply(b'"\xff"'),
     "too deep": reply(b"[" * 200_000),
