@@ -54,6 +54,7 @@ GUESTS_OF = {  # rooms that only these may enter
     "sidecar.api": ("sidecar.app", "sidecar.front"),
     "sidecar.front": ("sidecar.app",),
     "sidecar.testing": (),
+    "sidecar.client": (),
 }
 FRONT_DOOR = ("sidecar", "sidecar.testing")
 LONGEST_FILE = 300
@@ -142,6 +143,17 @@ def impure(sources):
                 yield f"{module} imports {name}"
 
 
+def burdened(sources):
+    """The app's side is a guest in the app: the standard library and itself, nothing else."""
+    for module, source in sources.items():
+        if within(module, ["sidecar.client"]):
+            for name in imports(source, sources):
+                if not within(name, ["sidecar.client"]) and (
+                    name.partition(".")[0] not in sys.stdlib_module_names
+                ):
+                    yield f"{module} imports {name}"
+
+
 def circles(sources):
     """No circle of modules that load each other."""
     graph = {
@@ -192,7 +204,9 @@ def too_long(sources):
 
 
 @pytest.mark.parametrize(
-    "rule", [impure, circles, misplaced_libraries, wrong_rooms], ids=lambda rule: rule.__name__
+    "rule",
+    [impure, burdened, circles, misplaced_libraries, wrong_rooms],
+    ids=lambda rule: rule.__name__,
 )
 def test_the_sidecar_keeps(rule):
     assert list(rule(own_sources())) == []
@@ -237,6 +251,10 @@ def test_the_rules_see_the_whole_house():
         (impure, "sidecar.delivery.breaker", "from sidecar.delivery import link"),
         (impure, "sidecar.delivery.errors", "from sidecar.delivery.policy import RULES"),
         (impure, "sidecar.delivery.new_room", ""),
+        (burdened, "sidecar.client.call", "import orjson"),
+        (burdened, "sidecar.client.call", "from sidecar import __version__"),
+        (burdened, "sidecar.client.call", "def f():\n    from sidecar.probe import connect"),
+        (wrong_rooms, "sidecar.remote", "from sidecar.client import Client"),
         (circles, "sidecar.delivery.model", "from sidecar.delivery.chain import Chain"),
         (
             circles,
