@@ -11,7 +11,7 @@ import re
 from base64 import b64encode
 from collections.abc import Mapping
 from typing import Annotated, Self
-from urllib.parse import urlencode
+from urllib.parse import quote_plus
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
@@ -166,7 +166,7 @@ class Twilio(Provider[TwilioConfig]):
             "POST",
             self._url("/Messages"),
             headers=self._headers() | {"Content-Type": "application/x-www-form-urlencoded"},
-            body=urlencode(_form(message, choice or self.config)).encode(),
+            body=_form(message, choice or self.config).encode("ascii"),
             timeout=timeout,
         )
         try:
@@ -220,17 +220,19 @@ def _choice_of(message: Message) -> _Choice | None:
         raise Rejected("extra.twilio takes the texts `sender`, `messaging_service_sid`") from None
 
 
-def _form(message: Message, origin: TwilioConfig | _Choice) -> dict[str, str]:
+def _form(message: Message, origin: TwilioConfig | _Choice) -> str:
     """The fields of `Messages.create`, in the order in which the SDK writes them."""
-    fields = {
-        "To": message.to,
-        "ValidityPeriod": _validity(message.expires_in),
-        "MessageIntent": "otp" if message.purpose == "otp" else None,
-        "From": origin.sender,
-        "MessagingServiceSid": origin.messaging_service_sid,
-        "Body": message.text,
-    }
-    return {name: value for name, value in fields.items() if value is not None}
+    validity = _validity(message.expires_in)
+    form = f"To={quote_plus(message.to)}"
+    if validity is not None:
+        form += f"&ValidityPeriod={validity}"
+    if message.purpose == "otp":
+        form += "&MessageIntent=otp"
+    if origin.sender is not None:
+        form += f"&From={quote_plus(origin.sender)}"
+    if origin.messaging_service_sid is not None:
+        form += f"&MessagingServiceSid={quote_plus(origin.messaging_service_sid)}"
+    return f"{form}&Body={quote_plus(message.text)}"
 
 
 def _validity(expires_in: float | None) -> str | None:

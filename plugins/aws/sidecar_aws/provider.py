@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
 from typing import ClassVar, Self, TypeVar
 
 from sidecar import DeliveryError, Message, Provider, Refused
@@ -15,14 +16,18 @@ C = TypeVar("C", bound=AwsConfig)
 
 
 class AwsProvider(Provider[C]):
-    """A provider at one AWS service. `model` is botocore's name of it: `sesv2`, `sns`."""
+    """A provider at one AWS service. `model` is botocore's name of it: `sesv2`, `sns`.
+
+    `now` gives Unix time, for the signatures.
+    """
 
     model: ClassVar[str]
     signing_name: ClassVar[str]
     reads = ("AWS_",)
 
-    def __init__(self, name: str, config: C) -> None:
+    def __init__(self, name: str, config: C, *, now: Callable[[], float] = time.time) -> None:
         super().__init__(name, config)
+        self._now = now
         self._wire: Wire | None = None
 
     @classmethod
@@ -42,7 +47,7 @@ class AwsProvider(Provider[C]):
         return self._wire
 
     async def __aenter__(self) -> Self:
-        self._wire = Wire(self.model, self.signing_name, self.config)
+        self._wire = Wire(self.model, self.signing_name, self.config, self._now)
         return self
 
     async def __aexit__(self, *exc: object) -> None:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import re
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from email.utils import formataddr
+from json.encoder import encode_basestring_ascii as quoted
 from typing import Any
 
 from pydantic import Field, field_validator
@@ -31,6 +32,8 @@ SEND = "/v2/email/outbound-emails"
 TAG = "otp-sidecar-id"
 _ADDRESS = r"[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]{1,64}@(?:[A-Za-z0-9-]{1,63}\.)+[A-Za-z0-9-]{2,63}"
 _SENDER = re.compile(rf"(?P<name>[^<>]*)<(?P<boxed>{_ADDRESS})>|(?P<bare>{_ADDRESS})")
+_BREAK = re.compile(r"[\x00-\x1f\x7f\x85\u2028\u2029]")
+_NO_TAG = re.compile(r"[^A-Za-z0-9_-]")
 _SET_NAME = r"^[A-Za-z0-9_-]{1,64}$"
 
 
@@ -71,8 +74,14 @@ class Ses(AwsProvider[SesConfig]):
     model = "sesv2"
     signing_name = "ses"
 
+    def __init__(
+        self, name: str, config: SesConfig, *, now: Callable[[], float] = time.time
+    ) -> None:
+        super().__init__(name, config, now=now)
+        self._from = quoted(config.sender)
+
     async def send(self, message: Message, *, timeout: float) -> Receipt:
-        body = json.dumps(self._request(message)).encode()
+        body = self._request(message).encode("ascii")
         reply = await self.wire.call(
             "POST", SEND, content_type="application/json", body=body, timeout=timeout
         )
@@ -81,21 +90,30 @@ class Ses(AwsProvider[SesConfig]):
     async def check(self, *, timeout: float) -> AccountReport:
         return await report(self.wire, self.config.sender_address, timeout=timeout)
 
-    def _request(self, message: Message) -> dict[str, Any]:
+    def _request(self, message: Message) -> str:
+        """The JSON of `SendEmail`, byte for byte what `json.dumps` and so boto3 would make of it.
+
+        Written out because an encoder costs twenty times as much as its strings do.
+        """
         chosen = SesExtra.of(message, self.kind).configuration_set or self.config.configuration_set
-        request: dict[str, Any] = {
-            "FromEmailAddress": self.config.sender,
-            "Destination": {"ToAddresses": [message.to]},
-            "Content": {"Simple": _content(message)},
-            # SES writes a Message-ID of its own over any other, so our id travels as a tag: the
-            # events of a configuration set carry it, and the mail itself does not.
-            "EmailTags": [{"Name": TAG, "Value": _tag_value(message.id)}],
-        }
+        html = message.html
+        body = f'"Text": {_part(message.text)}'
+        if html is not None:
+            body += f', "Html": {_part(html)}'
+        more = ""
         if message.reply_to:
-            request["ReplyToAddresses"] = [_one_line(message.reply_to)]
+            more += f', "ReplyToAddresses": [{quoted(_one_line(message.reply_to))}]'
         if chosen:
-            request["ConfigurationSetName"] = chosen
-        return request
+            more += f', "ConfigurationSetName": {quoted(chosen)}'
+        # SES writes a Message-ID of its own over any other, so our id travels as a tag: the
+        # events of a configuration set carry it, and the mail itself does not.
+        return (
+            f'{{"FromEmailAddress": {self._from}, '
+            f'"Destination": {{"ToAddresses": [{quoted(message.to)}]}}, '
+            f'"Content": {{"Simple": {{"Subject": {_part(_one_line(message.subject or ""))}, '
+            f'"Body": {{{body}}}}}}}, '
+            f'"EmailTags": [{{"Name": "{TAG}", "Value": "{_tag_value(message.id)}"}}]{more}}}'
+        )
 
     def _receipt(self, reply: Reply, message: Message) -> Receipt:
         if not 200 <= reply.status < 300:
@@ -119,26 +137,20 @@ class Ses(AwsProvider[SesConfig]):
         return classify(SES, reply)
 
 
-def _content(message: Message) -> dict[str, Any]:
+def _part(text: str) -> str:
     # Without a charset SES takes 7-bit ASCII only.
-    def part(text: str) -> dict[str, str]:
-        return {"Data": text, "Charset": "UTF-8"}
-
-    body = {"Text": part(message.text)}
-    if message.html is not None:
-        body["Html"] = part(message.html)
-    return {"Subject": part(_one_line(message.subject or "")), "Body": body}
+    return f'{{"Data": {quoted(text)}, "Charset": "UTF-8"}}'
 
 
 def _one_line(header: str) -> str:
-    if any(ord(c) < 32 or ord(c) == 127 or c in "\x85\u2028\u2029" for c in header):
+    if _BREAK.search(header):
         raise Rejected("subject and reply-to must not contain line breaks")
     return header
 
 
 def _tag_value(message_id: str) -> str:
     """`message_id` in what SES allows in a tag: 256 ASCII letters, digits, `_`, `-` at most."""
-    return re.sub(r"[^A-Za-z0-9_-]", "_", message_id)[:256]
+    return _NO_TAG.sub("_", message_id)[:256]
 
 
 @hookimpl

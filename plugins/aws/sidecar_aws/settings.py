@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Annotated, Any, Self
 from urllib.parse import urlsplit
 
@@ -65,8 +66,15 @@ class Extra(BaseModel):
         over in silence would be found by the recipients.
         """
         given: dict[str, Any] = dict(message.extra_for(kind))
+        if not given:  # nearly every message: not worth a validation
+            return cls._empty()
         try:
             return cls.model_validate(given)
         except ValidationError:
             known = ", ".join(cls.model_fields)
             raise Rejected(f"`extra.{kind}` is not valid; it may hold {known}") from None
+
+    @classmethod
+    @cache
+    def _empty(cls) -> Self:
+        return cls()

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from decimal import Decimal
 from typing import Annotated, Any, Literal
+from urllib.parse import quote_plus, urlencode
 
 from pydantic import Field, StringConstraints
 
@@ -65,12 +67,15 @@ class Sns(AwsProvider[SnsConfig]):
     model = "sns"
     signing_name = "sns"
 
-    def __init__(self, name: str, config: SnsConfig) -> None:
-        super().__init__(name, config)
+    def __init__(
+        self, name: str, config: SnsConfig, *, now: Callable[[], float] = time.time
+    ) -> None:
+        super().__init__(name, config, now=now)
+        self._usual = self._attributes(SnsExtra())
         self._numbers_refused = 0
 
     async def send(self, message: Message, *, timeout: float) -> Receipt:
-        reply = await self.wire.query(self._request(message), timeout=timeout)
+        reply = await self.wire.post_form(self._form(message), timeout=timeout)
         if not 200 <= reply.status < 300:
             raise self.blame(self._error(reply), message)
         match = _MESSAGE_ID.search(reply.body)
@@ -82,24 +87,18 @@ class Sns(AwsProvider[SnsConfig]):
     async def check(self, *, timeout: float) -> AccountReport:
         return await report(self.wire, timeout=timeout)
 
-    def _request(self, message: Message) -> dict[str, str]:
+    def _form(self, message: Message) -> str:
         if not message.text or len(message.text) > TEXT_LIMIT:
             raise Rejected(f"the text must have 1 to {TEXT_LIMIT} characters")
-        fields = {
-            "Action": "Publish",
-            "Version": VERSION,
-            "PhoneNumber": message.to,
-            "Message": message.text,
-        }
-        attributes = self._attributes(SnsExtra.of(message, self.kind))
-        for number, (name, data_type, value) in enumerate(attributes, start=1):
-            entry = f"MessageAttributes.entry.{number}"
-            fields[f"{entry}.Name"] = name
-            fields[f"{entry}.Value.DataType"] = data_type
-            fields[f"{entry}.Value.StringValue"] = value
-        return fields
+        extra = SnsExtra.of(message, self.kind)
+        attributes = self._attributes(extra) if extra.model_fields_set else self._usual
+        return (
+            f"Action=Publish&Version={VERSION}&PhoneNumber={quote_plus(message.to)}"
+            f"&Message={quote_plus(message.text)}{attributes}"
+        )
 
-    def _attributes(self, extra: SnsExtra) -> list[tuple[str, str, str]]:
+    def _attributes(self, extra: SnsExtra) -> str:
+        """The end of the form, where the settings stand: the same for most messages."""
         config = self.config
         price = None if config.max_price is None else format(config.max_price, "f")
         named = [
@@ -108,7 +107,14 @@ class Sns(AwsProvider[SnsConfig]):
             ("AWS.SNS.SMS.MaxPrice", "Number", price),
             ("AWS.MM.SMS.OriginationNumber", "String", config.origination_number),
         ]
-        return [(name, kind, value) for name, kind, value in named if value is not None]
+        present = [(name, kind, value) for name, kind, value in named if value is not None]
+        fields: dict[str, str] = {}
+        for number, (name, kind, value) in enumerate(present, start=1):
+            entry = f"MessageAttributes.entry.{number}"
+            fields[f"{entry}.Name"] = name
+            fields[f"{entry}.Value.DataType"] = kind
+            fields[f"{entry}.Value.StringValue"] = value
+        return f"&{urlencode(fields)}"
 
     def _error(self, reply: Reply) -> DeliveryError:
         if "not valid to publish to" not in read_error(reply).text:

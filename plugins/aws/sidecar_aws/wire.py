@@ -11,7 +11,7 @@ from sidecar_aws.access import Access
 from sidecar_aws.credentials import Credentials
 from sidecar_aws.errors import read_error
 from sidecar_aws.settings import AwsConfig
-from sidecar_aws.signing import sign
+from sidecar_aws.signing import Signer
 
 WORTH_A_TRY = 0.5
 """Seconds that must be left for a second request after renewed keys."""
@@ -23,11 +23,13 @@ class Wire:
     """The way to one service. Make it on a running event loop, close it at the end.
 
     `model` is botocore's name of the service (`sesv2`), `signing_name` the one in the signature's
-    scope (`ses`).
+    scope (`ses`); `now` gives Unix time.
     """
 
-    def __init__(self, model: str, signing_name: str, config: AwsConfig) -> None:
-        self._signing_name = signing_name
+    def __init__(
+        self, model: str, signing_name: str, config: AwsConfig, now: Callable[[], float]
+    ) -> None:
+        self._signer = Signer(signing_name, now)
         self._transport = HttpTransport(allow_private=config.allow_private)
         self._credentials = Credentials(model, config)
         self._credentials.open()
@@ -53,13 +55,12 @@ class Wire:
         """
         left = countdown(timeout)
         access = await self._credentials.current(timeout=left())
-        headers = {"Content-Type": content_type} if content_type else {}
 
         async def exchange(access: Access) -> Reply:
             url = access.url + path
-            signed = sign(access, self._signing_name, method, url, headers, body)
+            headers = self._signer.sign(access, method, url, content_type, body)
             return await self._transport.request(
-                method, url, headers=signed, body=body, timeout=left()
+                method, url, headers=headers, body=body, timeout=left()
             )
 
         reply = await exchange(access)
@@ -72,9 +73,11 @@ class Wire:
 
     async def query(self, fields: Mapping[str, str], *, timeout: float) -> Reply:
         """A call in the Query protocol: `Action`, `Version` and parameters as a form."""
-        return await self.call(
-            "POST", "/", content_type=_FORM, body=urlencode(fields).encode(), timeout=timeout
-        )
+        return await self.post_form(urlencode(fields), timeout=timeout)
+
+    async def post_form(self, form: str, *, timeout: float) -> Reply:
+        """The same with a form that is encoded already."""
+        return await self.call("POST", "/", content_type=_FORM, body=form.encode(), timeout=timeout)
 
     async def _renewed(self, refused: Access, timeout: float) -> Access:
         try:

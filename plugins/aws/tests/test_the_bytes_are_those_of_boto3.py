@@ -14,17 +14,22 @@ from sidecar.testing import Answer, stub_server
 from sidecar_aws.access import Access, Keys
 from sidecar_aws.ses import Ses, SesConfig
 from sidecar_aws.ses_account import IDENTITIES
-from sidecar_aws.signing import sign
+from sidecar_aws.signing import Signer
 from sidecar_aws.sns import Sns, SnsConfig
 
-AT = datetime(2026, 11, 22, 10, 20, 30)  # noqa: DTZ001  # botocore's own clock is naive, in UTC
+AT = datetime(2026, 11, 22, 10, 20, 30, tzinfo=UTC)
 COMPARED = ("host", "content-type", "x-amz-date", "x-amz-security-token", "authorization")
 TOKENS = [None, "a-token/with+signs=="]
 
 
 @pytest.fixture
 def frozen_time(monkeypatch):
+    """Botocore's clock; ours is handed in."""
     monkeypatch.setattr("botocore.auth.get_current_datetime", lambda: AT)
+
+
+def now():
+    return AT.timestamp()
 
 
 def settings(stub, token):
@@ -91,7 +96,7 @@ async def test_ses(frozen_time, token, extra, more):
         config = SesConfig(
             kind="ses", sender="no-reply@example.org", **settings(stub, token), **chosen
         )
-        async with Ses("ses", config) as provider:
+        async with Ses("ses", config, now=now) as provider:
             await provider.send(message, timeout=5.0)
         await asyncio.to_thread(lambda: boto_client("sesv2", stub, token).send_email(**call))
         assert_same(*stub.requests)
@@ -121,7 +126,7 @@ async def test_sns(frozen_time, token):
             origination_number="+12065550100",
             **settings(stub, token),
         )
-        async with Sns("sns", config) as provider:
+        async with Sns("sns", config, now=now) as provider:
             await provider.send(Message("m", "sms", "+14155552671", text), timeout=5.0)
         await asyncio.to_thread(
             lambda: boto_client("sns", stub, token).publish(
@@ -133,15 +138,15 @@ async def test_sns(frozen_time, token):
 
 
 @pytest.mark.parametrize("token", TOKENS)
-async def test_a_request_that_boto3_signed_gets_the_same_signature_from_us(monkeypatch, token):
+async def test_a_request_that_boto3_signed_gets_the_same_signature_from_us(token):
     async with stub_server(Answer(200, {}, b"{}")) as stub:
         await asyncio.to_thread(lambda: boto_client("sesv2", stub, token).get_account())
         (theirs,) = stub.requests
     at = datetime.strptime(theirs.headers["x-amz-date"], "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC)
-    monkeypatch.setattr("botocore.auth.get_current_datetime", lambda: at)
     keys = Keys("AKIDEXAMPLE", "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY", token)
     access = Access(stub.url, "eu-central-1", keys)
-    signed = sign(access, "ses", theirs.method, stub.url + theirs.path, {}, theirs.body)
+    signer = Signer("ses", at.timestamp)
+    signed = signer.sign(access, theirs.method, stub.url + theirs.path, None, theirs.body)
     assert signed["Authorization"] == theirs.headers["authorization"]
 
 
@@ -154,7 +159,7 @@ async def test_the_path_of_an_identity_is_signed_as_it_is_sent(frozen_time, loca
     found = Answer(200, {}, b'{"VerifiedForSendingStatus": true}')
     async with stub_server(account, found) as stub:
         config = SesConfig(kind="ses", sender=sender, **settings(stub, None))
-        async with Ses("ses", config) as provider:
+        async with Ses("ses", config, now=now) as provider:
             await provider.check(timeout=5.0)
         ours = stub.requests[-1]
     access = Access(
@@ -162,6 +167,6 @@ async def test_the_path_of_an_identity_is_signed_as_it_is_sent(frozen_time, loca
         "eu-central-1",
         Keys("AKIDEXAMPLE", "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY"),
     )
-    again = sign(access, "ses", "GET", stub.url + ours.path, {}, b"")
+    again = Signer("ses", now).sign(access, "GET", stub.url + ours.path, None, b"")
     assert unquote(urlsplit(ours.path).path) == IDENTITIES + sender
     assert again["Authorization"] == ours.headers["authorization"]

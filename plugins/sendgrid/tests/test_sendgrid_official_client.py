@@ -8,6 +8,8 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from python_http_client import exceptions
 from sendgrid import SendGridAPIClient
 from sendgrid.helpers import mail as helpers
@@ -24,7 +26,7 @@ from sidecar import (
     Unknown,
 )
 from sidecar.testing import Answer, stub_server
-from sidecar_sendgrid import SendGrid, SendGridConfig
+from sidecar_sendgrid import SendGrid, SendGridConfig, _mail, _Origin
 
 KEY = "SG.canary-key"
 SENDER = "Example <codes@example.com>"
@@ -37,7 +39,7 @@ def message(**changes: Any) -> Message:
 
 
 async def ours(url: str, sent: Message, **changes: Any) -> Receipt | DeliveryError:
-    settings = {
+    chosen = {
         "kind": "sendgrid",
         "api_key": KEY,
         "sender": SENDER,
@@ -45,7 +47,7 @@ async def ours(url: str, sent: Message, **changes: Any) -> Receipt | DeliveryErr
         "allow_private": True,
         **changes,
     }
-    async with SendGrid("s", SendGridConfig.model_validate(settings)) as provider:
+    async with SendGrid("s", SendGridConfig.model_validate(chosen)) as provider:
         try:
             return await provider.send(sent, timeout=5)
         except DeliveryError as error:
@@ -201,3 +203,31 @@ async def test_a_sandboxed_mail_is_a_success_to_the_official_client_only(stand_i
     assert (response.status_code, stand_in.mails) == (200, [])
     async with stub_server(Answer(response.status_code)) as stub:
         assert isinstance(await ours(stub.url, message()), Unknown)
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    text=st.text(),
+    html=st.none() | st.text(min_size=1),
+    subject=st.text(min_size=1),
+    to=st.text(st.characters(exclude_characters="\x00")).map("ada{}@example.com".format),
+    purpose=st.sampled_from(["otp", "alert"]),
+    reply_to=st.sampled_from([None, "help@example.com", "Hélp <help@example.com>"]),
+)
+def test_whatever_a_message_holds_the_body_says_what_the_official_one_says(
+    text: str, html: str | None, subject: str, to: str, purpose: str, reply_to: str | None
+) -> None:
+    sent = message(text=text, html=html, subject=subject, to=to, purpose=purpose, reply_to=reply_to)
+    try:
+        body = _mail(sent, _Origin(SENDER))
+    except Rejected:
+        return
+    written = json.loads(body)
+    assert body == json.dumps(written)
+    mail_id = written["headers"]["Message-ID"]
+    expected = official(message(purpose=purpose, reply_to=reply_to), mail_id=mail_id).get()
+    contents = [("text/plain", text), ("text/html", html)]
+    content = [{"type": kind, "value": value} for kind, value in contents if value]
+    expected |= {"subject": subject, "personalizations": [{"to": [{"email": to}]}]}
+    expected["content"] = content
+    assert written == {name: value for name, value in expected.items() if value}

@@ -7,8 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import ssl
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Callable
 
 from sidecar import LocalFault
 from sidecar_smtp.mime import Mail
@@ -38,7 +37,8 @@ class Pool:
 
         A kept session that turns out to have died is replaced: nothing was taken by it.
         """
-        async with self._place(until):
+        await self._enter(until)
+        try:
             kept = self._take()
             if kept is not None:
                 try:
@@ -47,6 +47,8 @@ class Pool:
                     self._dismiss_all()  # the same server, the same fate
             fresh = await Session.open(self._config, self._context, until)
             return await self._use(fresh, mail, until)
+        finally:
+            self._places.release()
 
     async def close(self) -> None:
         """Take leave of every session; bounded by `session.QUIT_TIMEOUT`."""
@@ -88,15 +90,13 @@ class Pool:
         while self._resting:
             self._dismiss(self._resting.pop())
 
-    @asynccontextmanager
-    async def _place(self, until: float) -> AsyncIterator[None]:
+    async def _enter(self, until: float) -> None:
+        if not self._places.locked():
+            await self._places.acquire()  # at once, and so without a bound
+            return
         patience = (until - asyncio.get_running_loop().time()) / 2  # the mail needs time, too
         try:
             async with asyncio.timeout(patience):
                 await self._places.acquire()
         except TimeoutError as error:
             raise LocalFault("no SMTP connection became free; `pool` limits them") from error
-        try:
-            yield
-        finally:
-            self._places.release()

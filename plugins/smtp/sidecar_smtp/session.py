@@ -1,8 +1,8 @@
 """One SMTP session: dialled, made private, logged in, then one mail at a time.
 
 aiosmtplib's own ways in are not taken: by default it sends in clear where STARTTLS is missing, its
-`login` tries three methods on one wrong password, and its `send` waits for QUIT. Here every step is
-a call of its own, so that it is known how far a mail came when something broke.
+`login` tries three methods on one wrong password, and its `send` waits for QUIT. Here every step
+has its own reply, so that it is known how far a mail came when something broke.
 """
 
 from __future__ import annotations
@@ -13,12 +13,13 @@ import ipaddress
 import re
 import socket
 import ssl
-from collections.abc import AsyncIterator, Awaitable, Callable
-from typing import cast
+from collections.abc import AsyncIterator
+from typing import NoReturn, cast
 
 import aiosmtplib
 
 from sidecar import DeliveryError, Misconfigured, Refused, Secret, Unavailable, open_socket
+from sidecar_smtp.dialogue import Dialogue
 from sidecar_smtp.errors import Step, error_for_loss, error_for_reply
 from sidecar_smtp.mime import Mail
 from sidecar_smtp.settings import SmtpConfig
@@ -37,6 +38,10 @@ AUTH_METHODS = ("plain", "login", "cram-md5")
 """In the order of choice: TLS is on, so the plain ones give nothing away and work everywhere."""
 
 
+_FINE = {Step.MAIL: (250,), Step.RCPT: (250, 251), Step.DATA: (354,)}
+"""The replies that let a mail go on."""
+
+
 class Stale(Unavailable):
     """A kept session that had died before it took anything: a fresh one may be tried."""
 
@@ -46,13 +51,15 @@ class Session:
 
     def __init__(self, client: aiosmtplib.SMTP) -> None:
         self._client = client
+        self._dialogue: Dialogue | None = None
+        self._at = Step.MAIL
         self._served = False
         self._unfinished = False
         self.rests_since = 0.0
 
     @property
     def alive(self) -> bool:
-        return self._client.is_connected
+        return self._dialogue is not None and self._dialogue.alive
 
     @classmethod
     async def open(cls, config: SmtpConfig, context: ssl.SSLContext, until: float) -> Session:
@@ -75,6 +82,8 @@ class Session:
                 await session._encrypt(until, handshake)
             if config.username and config.password:
                 await session._login(config.username, config.password, until)
+            async with session._step(Step.EHLO, until):
+                session._dialogue = Dialogue(session._client)
         except BaseException:
             session.abort()
             raise
@@ -86,11 +95,17 @@ class Session:
             raise Refused("the server takes no address outside ASCII (SMTPUTF8, RFC 6531)")
         if self._served:
             await self._wake(now, until)
-        await self._mail(mail, until)
-        async with self._step(Step.RCPT, until):
-            await self._client.rcpt(mail.recipient, encoding="utf-8")
-        async with self._step(Step.DATA, until):
-            await self._client.data(mail.payload)
+        again, self._served, self._unfinished = self._served, True, True
+        try:
+            async with asyncio.timeout_at(until):
+                await self._hand_over(mail)
+        except BaseException as error:  # noqa: BLE001  # `_raise` gives back what is not ours
+            try:
+                self._raise(self._at, error)
+            except Unavailable as told:
+                if again and self._at is Step.MAIL and not self.alive:
+                    raise Stale(told.reason, code=told.code) from None
+                raise
         self._unfinished = False
 
     def facts(self) -> dict[str, str | int | bool]:
@@ -109,12 +124,14 @@ class Session:
         """Take leave, within half a second, whatever the server does."""
         with contextlib.suppress(aiosmtplib.SMTPException, OSError):
             async with asyncio.timeout(QUIT_TIMEOUT):
-                await self._client.quit()
+                await self._ask(b"QUIT\r\n", 221)
         self.abort()
 
     def abort(self) -> None:
         """Drop the connection at once; not `close`, which lets TLS wait for the peer's farewell."""
-        if self._client.transport is not None:
+        if self._dialogue is not None:
+            self._dialogue.abort()
+        elif self._client.transport is not None:
             cast(asyncio.WriteTransport, self._client.transport).abort()
         self._client.close()
 
@@ -149,49 +166,75 @@ class Session:
             await login(username, password.get_secret_value())
 
     async def _wake(self, now: float, until: float) -> None:
-        command: Callable[[], Awaitable[object]]
-        if self._unfinished:
-            command = self._client.rset
-        elif now - self.rests_since >= NOOP_AFTER:
-            command = self._client.noop
-        else:
+        if not self._unfinished and now - self.rests_since < NOOP_AFTER:
             return
         limit = asyncio.get_running_loop().time() + PROBE_TIMEOUT
         try:
             async with self._step(Step.PROBE, min(until, limit)):
-                await command()
+                while self._talk.awaited:
+                    # What a refused mail left behind: a server that began to take data from it
+                    # (RFC 2920 section 3.1 lets it) gets none, and no dot either.
+                    await self._expect(*range(400, 421), *range(422, 600), 250, 251)
+                await self._ask(b"RSET\r\n" if self._unfinished else b"NOOP\r\n", 250)
         except DeliveryError as error:
             self.abort()
             raise Stale(error.reason, code=error.code) from None
 
-    async def _mail(self, mail: Mail, until: float) -> None:
-        options = ["SMTPUTF8", "BODY=8BITMIME"] if mail.utf8 else []
+    async def _hand_over(self, mail: Mail) -> None:
+        options = " SMTPUTF8 BODY=8BITMIME" if mail.utf8 else ""
         if self._client.supports_extension("size"):
-            options.append(f"SIZE={len(mail.payload)}")
-        again, self._served, self._unfinished = self._served, True, True
-        try:
-            async with self._step(Step.MAIL, until):
-                await self._client.mail(mail.sender, options=options, encoding="utf-8")
-        except Unavailable as error:
-            if again and not self.alive:
-                raise Stale(error.reason, code=error.code) from None
-            raise
+            options += f" SIZE={len(mail.payload)}"
+        commands = {
+            Step.MAIL: f"MAIL FROM:<{mail.sender}>{options}\r\n".encode(),
+            Step.RCPT: f"RCPT TO:<{mail.recipient}>\r\n".encode(),
+            Step.DATA: b"DATA\r\n",
+        }
+        # No reply tells of a mail before its content is sent, and that waits for each of them.
+        at_once = self._client.supports_extension("pipelining")
+        self._at = Step.MAIL
+        if at_once:
+            self._talk.say(*commands.values(), replies=len(commands))
+        for self._at, command in commands.items():
+            if not at_once:
+                self._talk.say(command)
+            await self._expect(*_FINE[self._at])
+        # A dot at the beginning of a line is doubled (RFC 5321 section 4.5.2).
+        await self._ask(mail.payload.replace(b"\r\n.", b"\r\n..") + b".\r\n", 250)
+
+    async def _ask(self, command: bytes, fine: int) -> None:
+        self._talk.say(command)
+        await self._expect(fine)
+
+    async def _expect(self, *fine: int) -> None:
+        reply = await self._talk.reply()
+        if reply.code not in fine:
+            raise aiosmtplib.SMTPResponseException(reply.code, reply.text)
+
+    @property
+    def _talk(self) -> Dialogue:
+        if self._dialogue is None:
+            raise aiosmtplib.SMTPServerDisconnected("Connection lost")
+        return self._dialogue
 
     @contextlib.asynccontextmanager
     async def _step(self, step: Step, until: float) -> AsyncIterator[None]:
-        """Bound a step and make its failure ours; what ends without a reply ends the session."""
+        """Bound a step and make its failure ours."""
         try:
             async with asyncio.timeout_at(until):
                 yield
-        except aiosmtplib.SMTPResponseException as refusal:
-            if refusal.code == 421 or not 400 <= refusal.code < 600:
+        except BaseException as error:  # noqa: BLE001  # `_raise` gives back what is not ours
+            self._raise(step, error)
+
+    def _raise(self, step: Step, error: BaseException) -> NoReturn:
+        """Raise our word for what broke `step`; what ends without a reply ends the session."""
+        if isinstance(error, aiosmtplib.SMTPResponseException):
+            if error.code == 421 or not 400 <= error.code < 600:
                 self.abort()
-            raise error_for_reply(step, refusal.code, refusal.message) from None
-        except BaseException as error:
-            self.abort()
-            if isinstance(error, aiosmtplib.SMTPException | OSError):
-                raise error_for_loss(step, error) from error
-            raise
+            raise error_for_reply(step, error.code, error.message) from None
+        self.abort()
+        if isinstance(error, aiosmtplib.SMTPException | OSError):
+            raise error_for_loss(step, error) from error
+        raise error
 
 
 def _client(config: SmtpConfig, sock: socket.socket, context: ssl.SSLContext) -> aiosmtplib.SMTP:

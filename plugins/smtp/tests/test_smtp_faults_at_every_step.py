@@ -21,6 +21,8 @@ from sidecar import (
 )
 
 LOGIN = {"username": "user", "password": "canary-password"}
+PIPELINING = "250-stand-in\r\n250-SIZE 1000000\r\n250-PIPELINING\r\n250 AUTH LOGIN PLAIN"
+OFFERS = pytest.mark.parametrize("offers", [{}, {"EHLO": PIPELINING}], ids=["stepwise", "at once"])
 STEPS = ["GREETING", "EHLO", "AUTH", "MAIL", "RCPT"]
 
 
@@ -61,11 +63,18 @@ REPLIES: list[tuple[str, str, type[object]]] = [
 ]
 
 
+@OFFERS
 @pytest.mark.parametrize(("step", "reply", "expected"), REPLIES)
 async def test_a_reply_at(
-    step: str, reply: str, expected: type, stand_in: Any, connect: Any, message: Any
+    offers: dict[str, str],
+    step: str,
+    reply: str,
+    expected: type,
+    stand_in: Any,
+    connect: Any,
+    message: Any,
 ) -> None:
-    server = await stand_in(**{step: reply})
+    server = await stand_in(**offers | {step: reply})
     result = await outcome(await connect(server, **LOGIN), message())
     assert type(result) is expected, result
     assert server.commands.count("AUTH") <= 1
@@ -74,33 +83,36 @@ async def test_a_reply_at(
     assert not [word for word in ("ada@", "739184620517", "canary") if word in printed]
 
 
+@OFFERS
 @pytest.mark.parametrize("step", STEPS)
 async def test_a_connection_lost_before_the_data_took_nothing(
-    step: str, stand_in: Any, connect: Any, message: Any
+    offers: dict[str, str], step: str, stand_in: Any, connect: Any, message: Any
 ) -> None:
-    server = await stand_in(**{step: "drop"})
+    server = await stand_in(**offers | {step: "drop"})
     result = await outcome(await connect(server, **LOGIN), message())
     assert type(result) is Unavailable, result
     assert server.connections == 1
 
 
+@OFFERS
 @pytest.mark.parametrize("step", ["DATA", "DOT"])
 async def test_a_connection_lost_in_the_data_may_have_been_enough(
-    step: str, stand_in: Any, connect: Any, message: Any
+    offers: dict[str, str], step: str, stand_in: Any, connect: Any, message: Any
 ) -> None:
-    server = await stand_in(**{step: "drop"})
+    server = await stand_in(**offers | {step: "drop"})
     result = await outcome(await connect(server), message())
     assert type(result) is Unknown, result
     assert server.connections == 1
 
 
+@OFFERS
 @pytest.mark.parametrize(
     ("step", "expected"), [*((step, Unavailable) for step in STEPS), ("DOT", Unknown)]
 )
 async def test_silence_ends_with_the_time(
-    step: str, expected: type, stand_in: Any, connect: Any, message: Any
+    offers: dict[str, str], step: str, expected: type, stand_in: Any, connect: Any, message: Any
 ) -> None:
-    server = await stand_in(**{step: "silence"})
+    server = await stand_in(**offers | {step: "silence"})
     result = await outcome(await connect(server, **LOGIN), message(), timeout=0.7)
     assert type(result) is expected, result
     assert "in time" in str(result)

@@ -3,7 +3,10 @@
 import email
 import email.policy
 import re
+import unicodedata
 from collections.abc import Iterator
+from datetime import UTC, datetime
+from email.headerregistry import Address
 from email.message import EmailMessage
 from hashlib import sha256
 from typing import Any
@@ -13,7 +16,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from sidecar import Message, Rejected
-from sidecar_smtp.mime import Mail, compose, is_address, parse_sender
+from sidecar_smtp.mime import Mail, compose, is_address, is_one_line, parse_sender
 
 SENDER = parse_sender("Example <otp@example.com>")
 NAMES = ["From", "To", "Subject", "Date", "Message-ID", "Auto-Submitted"]
@@ -71,6 +74,92 @@ def test_every_mail_has_exactly_its_headers_and_its_text(subject: str, text: str
     assert lines(read.get_content()) == lines(text)
     assert len(max(mail.payload.split(b"\r\n"), key=len)) <= 998
     assert mail.payload.isascii() or mail.utf8
+
+
+def by_the_standard_library(mail: Mail, message: Message) -> EmailMessage:
+    """The same mail but for its subject, built and flattened by `email`."""
+    policy = email.policy.SMTPUTF8 if mail.utf8 else email.policy.SMTP
+    built = EmailMessage(policy=policy)
+    built["From"] = Address(SENDER.display_name, *SENDER.addr_spec.split("@"))
+    built["To"] = message.to
+    built["Date"] = datetime.now(UTC)
+    built["Message-ID"] = mail.message_id
+    if message.reply_to:
+        built["Reply-To"] = message.reply_to
+    built["Auto-Submitted"] = "auto-generated"
+    built.set_content(message.text, cte="quoted-printable")
+    if message.html:
+        built.add_alternative(message.html, subtype="html", cte="quoted-printable")
+    return parsed(built.as_bytes())
+
+
+@settings(max_examples=400, deadline=None)
+@given(
+    text=strange,
+    html=st.none() | strange.filter(bool),
+    subject=strange,
+    to=addresses,
+    reply_to=st.none() | addresses,
+)
+@example(
+    text="." + "x" * 75 + ".\n.\n" + "y" * 75 + ".\n",
+    html=None,
+    subject="a",
+    to="a@b",
+    reply_to=None,
+)
+@example(text="a \n\t\n \n=", html="--=_alternative\r\n", subject="a", to="a@b", reply_to=None)
+def test_it_reads_as_what_the_standard_library_builds(
+    text: str, html: str | None, subject: str, to: str, reply_to: str | None
+) -> None:
+    message = Message("m-1", "email", to, text, subject=subject, html=html, reply_to=reply_to)
+    try:
+        mail = compose(message, SENDER)
+    except Rejected:
+        return
+    ours, theirs = parsed(mail.payload), by_the_standard_library(mail, message)
+    assert not ours.defects
+    for name in {*theirs.keys()} - {"Date", "Content-Type"}:
+        assert str(ours[name]) == str(theirs[name]), name
+    assert abs((ours["Date"].datetime - theirs["Date"].datetime).total_seconds()) < 60
+    assert ours["Date"].datetime.utcoffset() == theirs["Date"].datetime.utcoffset()
+    for one, other in zip(ours.walk(), theirs.walk(), strict=True):
+        assert one.get_content_type() == other.get_content_type()
+        assert one.get_content_charset() == other.get_content_charset()
+        assert not one.defects
+        if not one.is_multipart():
+            assert one.get_payload(decode=True) == other.get_payload(decode=True)
+    wire = mail.payload.replace(b"\r\n", b"")
+    assert b"\r" not in wire
+    assert b"\n" not in wire
+    head = mail.payload.partition(b"\r\n\r\n")[0]
+    assert all(len(line) <= 78 for line in head.split(b"\r\n") if b"@" not in line)
+    assert all(len(line) <= 76 for line in mail.payload[len(head) :].split(b"\r\n"))
+
+
+@pytest.mark.parametrize(
+    ("subject", "lines"),
+    [
+        ("x" * 68, 1),
+        ("x" * 67 + " y", 2),
+        (" ".join(["word"] * 40), 4),
+        ("x" * 69, 2),
+        ("é" * 19 + "x", 1),
+        ("é" * 20, 2),
+        ("😀" * 50, 6),
+    ],
+)
+def test_a_subject_is_folded_where_it_must_be(subject: str, lines: int) -> None:
+    head = mail_of(subject=subject).payload.partition(b"\r\nDate:")[0].partition(b"Subject: ")[2]
+    assert len(head.split(b"\r\n ")) == lines
+    assert head.isascii()
+    assert parsed(mail_of(subject=subject).payload)["Subject"] == subject
+
+
+def test_the_unsafe_characters_are_those_of_unicode() -> None:
+    unsafe = {"Cc", "Cs", "Zl", "Zp"}
+    for code in range(0x110000):
+        assert is_one_line(chr(code)) is (unicodedata.category(chr(code)) not in unsafe), hex(code)
 
 
 @settings(max_examples=200, deadline=None)

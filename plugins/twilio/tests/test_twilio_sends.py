@@ -11,9 +11,11 @@ import traceback
 from base64 import b64encode
 from pathlib import Path
 from typing import Any, ClassVar
-from urllib.parse import parse_qs
+from urllib.parse import parse_qs, urlencode
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from sidecar import (
     DeliveryError,
@@ -24,7 +26,7 @@ from sidecar import (
     Rejected,
 )
 from sidecar.testing import Answer, HttpProviderContract, StubServer
-from sidecar_twilio import Twilio, TwilioConfig
+from sidecar_twilio import Twilio, TwilioConfig, _form
 
 SID = "AC" + "0" * 32
 MESSAGE_SID = "SM" + "1" * 32
@@ -188,3 +190,32 @@ def test_the_readme_names_every_setting() -> None:
 def test_the_plugin_does_not_load_the_sdk() -> None:
     code = "import sidecar_twilio, sys; sys.exit('twilio' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+words = st.text(st.characters(codec="utf-8"), min_size=1)
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    to=words,
+    text=words,
+    sender=st.sampled_from(["+15005550006", "My Shop & Co é"]),
+    life=st.none() | st.floats(1, 90_000),
+)
+def test_the_form_is_that_of_urlencode(to: str, text: str, sender: str, life: float | None) -> None:
+    config = TwilioConfig(
+        kind="twilio",
+        account_sid=SID,
+        auth_token="canary-token",
+        sender=sender,
+        messaging_service_sid=SERVICE,
+    )
+    fields = {
+        "To": to,
+        **({} if life is None else {"ValidityPeriod": int(min(life, 36_000))}),
+        "MessageIntent": "otp",
+        "From": sender,
+        "MessagingServiceSid": SERVICE,
+        "Body": text,
+    }
+    assert _form(Message("m", "sms", to, text, expires_in=life), config) == urlencode(fields)
