@@ -14,6 +14,7 @@ import pytest
 import structlog
 
 from sidecar import logs
+from sidecar.redaction import FIELD_LIMIT
 
 
 @pytest.fixture
@@ -60,7 +61,7 @@ def test_secrets_in_lists_and_mappings_are_struck_out_too(lines):
 def test_a_redactor_without_secrets_leaves_a_line_as_it_is():
     event = {"event": "delivery", "attempts": ["twilio: accepted"], "more": {"a": ("b", 1)}}
     assert logs.Redactor()(None, "info", dict(event)) == event
-    long = {"event": "x" * (logs.FIELD_LIMIT + 1), "short": "y"}
+    long = {"event": "x" * (FIELD_LIMIT + 1), "short": "y"}
     assert logs.Redactor()(None, "info", dict(long)) == {**long, "event": "x" * 1000 + "..."}
 
 
