@@ -22,7 +22,7 @@ class CanonicalLine:
             "channel": delivery.channel,
             "purpose": delivery.purpose,
             "outcome": delivery.status,
-            "provider": taken.provider if taken else None,
+            "provider": None if taken is None else taken.provider,
             "attempts": [_in_words(attempt) for attempt in delivery.attempts],
             "seconds": round((delivery.ended_at or delivery.started_at) - delivery.started_at, 4),
             "segments": delivery.segments,

@@ -56,7 +56,7 @@ def configure(*, human: bool | None = None, stream: TextIO | None = None) -> Non
     """
     out = stream or sys.stdout
     human = out.isatty() if human is None else human
-    processors: list[Any] = [
+    chain: list[Any] = [
         structlog.contextvars.merge_contextvars,
         structlog.processors.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True, key="ts"),
@@ -64,9 +64,9 @@ def configure(*, human: bool | None = None, stream: TextIO | None = None) -> Non
         redactor,
         _human_line() if human else _json_line,
     ]
-    _Out.printer = printer = _Printer(out) if stream else _Gatherer(out.fileno(), processors)
+    _Out.printer = printer = _Printer(out, chain) if stream else _Gatherer(out.fileno(), chain)
     structlog.configure(
-        processors=processors,
+        processors=chain,
         logger_factory=lambda *_: printer,
         wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
         cache_logger_on_first_use=False,
@@ -87,7 +87,8 @@ class _Printer:
     was sent, and end whatever task had something to say.
     """
 
-    def __init__(self, out: TextIO) -> None:
+    def __init__(self, out: TextIO, chain: Sequence[Processor]) -> None:
+        self.chain = chain
         self._out = out
 
     def msg(self, message: str) -> None:
@@ -104,8 +105,8 @@ class _Printer:
 class _Gatherer:
     """Hands lines to a thread; those that are gathered wait for others, briefly."""
 
-    def __init__(self, descriptor: int, processors: Sequence[Processor]) -> None:
-        self._processors = processors
+    def __init__(self, descriptor: int, chain: Sequence[Processor]) -> None:
+        self.chain = chain
         self._writer = lines.Writer(descriptor, self._notice)
         lines.adopt(self._writer)
 
@@ -119,7 +120,7 @@ class _Gatherer:
 
     def _notice(self, lost: int) -> bytes:
         line: Any = {"event": "lines_lost", "lines": lost}
-        for process in self._processors:
+        for process in self.chain:
             line = process(None, "warning", line)
         return f"{line}\n".encode()
 
@@ -137,7 +138,7 @@ def tell(level: str, event: str, facts: Event) -> None:
     """
     out = _Out.printer
     # Asked each time, since tests exchange the processors.
-    if out is None or structlog.get_config()["processors"][-1] is not _json_line:
+    if out is None or out.chain[-1] is not _json_line or not structlog.is_configured():
         getattr(structlog.get_logger(), level)(event, **facts)
         return
     whole = {"ts": datetime.now(UTC), "level": level, "event": event, **facts}
