@@ -98,7 +98,7 @@ class _Printer:
 
     debug = info = warning = error = critical = msg
 
-    def gather(self, line: bytes) -> None:
+    def put(self, line: bytes, *, now: bool) -> None:
         self.msg(line.decode())
 
 
@@ -111,12 +111,12 @@ class _Gatherer:
         lines.adopt(self._writer)
 
     def msg(self, message: str) -> None:
-        self._writer.write(message.encode("utf-8", "backslashreplace") + b"\n", now=True)
+        self.put(message.encode("utf-8", "backslashreplace"), now=True)
 
     debug = info = warning = error = critical = msg
 
-    def gather(self, line: bytes) -> None:
-        self._writer.write(line + b"\n", now=False)
+    def put(self, line: bytes, *, now: bool) -> None:
+        self._writer.write(line + b"\n", now=now)
 
     def _notice(self, lost: int) -> bytes:
         line: Any = {"event": "lines_lost", "lines": lost}
@@ -132,26 +132,21 @@ class _Out:
 
 
 def tell(level: str, event: str, facts: Event) -> None:
-    """Write the line that structlog's logger would, and where lines are JSON without its walk.
+    """Write the line that structlog's logger would, without its walk where nothing is struck out.
 
-    A line of level `info` may wait for others. `facts` is taken over.
+    A line of level `info` may wait for others.
     """
     out = _Out.printer
-    # Asked each time, since tests exchange the processors.
-    if out is None or out.chain[-1] is not _json_line or not structlog.is_configured():
-        getattr(structlog.get_logger(), level)(event, **facts)
-        return
-    whole = {"ts": datetime.now(UTC), "level": level, "event": event, **facts}
-    for name, value in structlog.contextvars.get_contextvars().items():
-        whole.setdefault(name, value)
-    line = orjson.dumps(whole, default=str, option=_OPTIONS)
-    text = line.decode()
-    if not redactor.passes(text):
-        line = orjson.dumps(redactor(None, level, whole), default=str, option=_OPTIONS)
-    if level == "info":
-        out.gather(line)
-    else:
-        out.msg(line.decode())
+    # Asked each time, since tests exchange the chain.
+    if out is not None and out.chain[-1] is _json_line and structlog.is_configured():
+        whole = {"ts": datetime.now(UTC), "level": level, "event": event, **facts}
+        for name, value in structlog.contextvars.get_contextvars().items():
+            whole.setdefault(name, value)
+        line = orjson.dumps(whole, default=str, option=_OPTIONS)
+        if redactor.passes(line.decode()):
+            out.put(line, now=level != "info")
+            return
+    getattr(structlog.get_logger(), level)(event, **facts)
 
 
 class _Bridge(logging.Handler):

@@ -40,7 +40,7 @@ class Redactor:
         self._pattern = re.compile("|".join(longest_first))
 
     def passes(self, text: str) -> bool:
-        """Whether a text, or a whole line of JSON, surely stays as it is: nearly all do."""
+        """Whether a text, or a line of JSON, surely holds nothing to change: nearly all do."""
         return len(text) <= FIELD_LIMIT and (
             self._glance is None or self._glance.search(text) is None
         )
