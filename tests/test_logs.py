@@ -112,6 +112,21 @@ def test_a_field_is_cut_where_it_is_longer_than_the_limit():
     assert redactor.clean("y" * 1001) == "y" * 1000 + "..."
 
 
+def test_what_is_short_enough_without_its_secret_is_not_cut():
+    redactor = logs.Redactor()
+    redactor.add(["canary-secret"])
+    assert redactor.clean("canary-secret" + "y" * 997) == "***" + "y" * 997
+
+
+def test_a_line_that_holds_nothing_and_is_short_needs_no_second_look():
+    redactor = logs.Redactor()
+    assert redactor.passes("canary-secret")
+    redactor.add(["canary-secret"])
+    assert redactor.passes("y" * 1000)
+    assert not redactor.passes("y" * 1001)
+    assert not redactor.passes("a canary-secret")
+
+
 def test_a_secret_is_struck_out_before_the_cut():
     redactor = logs.Redactor()
     redactor.add(["canary-secret"])
