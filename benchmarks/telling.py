@@ -4,12 +4,13 @@
 
 Each round runs both, in turn, in processes of their own whose stdout is a pipe that is read. Told
 are CPU microseconds of all threads, a delivery, and the ratio AFTER / BEFORE of each round's pair.
-A turn of the event loop's length stands between batches, as between the sends of a busy sidecar.
+The event loop turns between batches, as between the sends of a busy sidecar.
 """
 
 from __future__ import annotations
 
 import argparse
+import asyncio
 import os
 import statistics
 import subprocess
@@ -23,7 +24,7 @@ BATCH = 16
 """Deliveries that end in one turn of the event loop."""
 
 
-def work(deliveries: int) -> None:
+async def work(deliveries: int) -> None:
     """In a process of its own: tell of so many; the cost on stderr."""
     import structlog
 
@@ -54,18 +55,18 @@ def work(deliveries: int) -> None:
             segments=1,
         )
 
-    def cost(tell: Callable[[Delivery], None]) -> float:
+    async def cost(tell: Callable[[Delivery], None]) -> float:
         ended = [delivery(number) for number in range(deliveries)]
         before = time.process_time()
         for number, one in enumerate(ended):
             tell(one)
             if not number % BATCH:
-                time.sleep(0)
+                await asyncio.sleep(0)
         return (time.process_time() - before) / deliveries * 1e6
 
     for tell in (Observers(registry).delivery_ended, line.delivery_ended, metrics.delivery_ended):
-        cost(tell)
-        sys.stderr.write(f"{cost(tell)}\n")
+        await cost(tell)
+        sys.stderr.write(f"{await cost(tell)}\n")
 
 
 def measure(tree: Path, deliveries: int) -> list[float]:
@@ -90,7 +91,7 @@ def main() -> None:
     parser.add_argument("--work", type=int, help=argparse.SUPPRESS)
     chosen = parser.parse_args()
     if chosen.work:
-        work(chosen.work)
+        asyncio.run(work(chosen.work))
         return
     if len(chosen.trees) != 2:
         parser.error("name two checkouts")

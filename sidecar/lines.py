@@ -1,19 +1,19 @@
-"""Lines on their way out: gathered, written by a thread, and lost rather than waited for.
+"""Lines on their way out: gathered, written where there is room, and lost rather than waited for.
 
 Whoever reads may stop reading: a pipe that is full would hold up the event loop, and every send
-with it. Only the thread waits for it; behind it a bounded number of lines does.
+with it. So a write waits for nobody; what finds no room waits, up to a bound, and is tried again.
 """
 
 from __future__ import annotations
 
+import asyncio
 import atexit
 import os
 import select
 import threading
+import time
 from collections import deque
 from collections.abc import Callable
-from contextlib import suppress
-from queue import Empty, SimpleQueue
 
 INTERVAL = 0.05
 """Seconds that a line which is not urgent may wait for others."""
@@ -21,17 +21,17 @@ ENOUGH = 128
 """Lines that are written without waiting for more: 50 KiB or so."""
 MOST = 4_096
 """Lines kept while nobody reads, a few MiB; beyond, lines are lost and counted."""
+AT_ONCE = min(select.PIPE_BUF, 4_096)
+"""Bytes of one write. A pipe that has room takes so many, all at once or not at all."""
 LAST_WORDS = 0.5
-"""Seconds that an end waits for what is still to be written."""
-
-_Done = SimpleQueue[None]
+"""Seconds that an end waits for a reader."""
 
 
 class Writer:
-    """Writes lines to a descriptor, in the order in which they came.
+    """Writes lines to a descriptor, whole, and in the order in which they came.
 
-    Nothing here takes a lock: a line may be written while another one is, by a destructor or a
-    signal's handler in the middle of it. `notice` makes the line that tells how many were lost.
+    No lock is waited for: a line may be written while another one is, by a destructor or a signal's
+    handler in the middle of it. `notice` makes the line that tells how many were lost.
     """
 
     def __init__(
@@ -47,102 +47,89 @@ class Writer:
         self._interval = interval
         self._most = most
         self._waiting: deque[bytes] = deque()
+        self._rest = b""  # of what was written in part
         self._lost = 0
         self._torn = False  # the last thing written was a part of a line
-        # Why to look: a line that may wait (False), one that may not (True), somebody who asks.
-        self._marks: SimpleQueue[bool | _Done] = SimpleQueue()
-        self._marked = self._hurried = self._closed = False
-        self._thread = threading.Thread(target=self._run, name="lines", daemon=True)
-        self._thread.start()
+        self._well = True  # and was written without an error
+        self._turn = threading.Lock()
+        self._due: asyncio.AbstractEventLoop | None = None
+        self._room = select.poll()
+        self._room.register(descriptor, select.POLLOUT)
 
     def write(self, line: bytes, *, now: bool) -> None:
-        """Have a line written, its end included: at once, or within the interval."""
+        """Have a line written, its end included: at once, or by the loop within the interval."""
         waiting = self._waiting
         if len(waiting) >= self._most:
             self._lost += 1
             return
         waiting.append(line)
-        if self._closed:
-            self._write_all()
-        elif now or len(waiting) >= ENOUGH:
-            if not self._hurried:
-                self._hurried = True
-                self._marks.put(True)
-        elif not self._marked:
-            self._marked = True
-            self._marks.put(False)
+        if now or len(waiting) >= ENOUGH or not self._look_later():
+            self.flush()
 
-    def flush(self, seconds: float = LAST_WORDS) -> bool:
-        """Wait until everything is written; False where that takes longer than `seconds`."""
-        done: _Done = SimpleQueue()
-        self._marks.put(done)
-        try:
-            done.get(timeout=seconds)
-        except Empty:
-            return False
-        return True
-
-    def close(self) -> None:
-        """Write what waits, and end the thread; later lines are written by whoever has them.
-
-        Where nobody reads they are lost: the end of a process waits for no reader.
-        """
-        if not self._closed:
-            self._most = self._most if self.flush() else 0
-            self._closed = True
-            self._marks.put(True)
-            self._thread.join(LAST_WORDS if self._most else 0)
-
-    def _run(self) -> None:
-        while not self._closed:
-            mark = self._marks.get()
-            if mark is False:
-                with suppress(Empty):
-                    mark = self._marks.get(timeout=self._interval)
-            # Before the lines are taken: one that comes from now on sets a mark of its own.
-            self._marked = self._hurried = False
-            self._write_all()
-            if isinstance(mark, SimpleQueue):
-                mark.put(None)
-
-    def _write_all(self) -> None:
-        written = False
-        while lines := self._take():
-            written = self._put(lines)
-        if written and self._lost:
-            lost = self._lost
-            if self._put([self._notice(lost)]):
-                self._lost -= lost
-
-    def _take(self) -> list[bytes]:
-        taken: list[bytes] = []
-        with suppress(IndexError):
-            while len(taken) < ENOUGH:
-                taken.append(self._waiting.popleft())
-        return taken
-
-    def _put(self, lines: list[bytes]) -> bool:
-        """Write lines, or lose them: a full disk and a closed pipe are no reason to fail."""
-        left = memoryview(b"".join([b"\n", *lines] if self._torn else lines))
-        while left:
+    def flush(self, seconds: float = 0.0) -> bool:
+        """Write what there is room for within `seconds`; whether that was everything."""
+        end = time.monotonic() + seconds if seconds else 0.0
+        # Whoever has the turn sees what others add meanwhile, or they find the turn free again.
+        while self._pending() and self._turn.acquire(blocking=False):
             try:
-                count = os.write(self._descriptor, left)
-            except OSError as error:
-                # Whoever shares the descriptor may have made it one that does not wait.
-                if isinstance(error, BlockingIOError) and not self._closed:
-                    _wait_for_room(self._descriptor)
-                    continue
-                self._lost += min(len(lines), bytes(left).count(b"\n"))
-                return False
-            self._torn = left[count - 1] != ord("\n")
-            left = left[count:]
+                went_on = self._step(max(0.0, end - time.monotonic()) if seconds else 0.0)
+            finally:
+                self._turn.release()
+            if not went_on:
+                self._look_later()
+                break
+        return not self._pending()
+
+    def _pending(self) -> bool:
+        return bool(self._rest or self._waiting or (self._lost and self._well))
+
+    def _step(self, patience: float) -> bool:
+        """One write; False where there is no room."""
+        if not self._room.poll(patience * 1000):
+            return False
+        told = 0
+        data = self._rest or self._take()
+        if not data:
+            told = self._lost
+            data = self._notice(told)
+        if self._torn and not self._rest:
+            data = b"\n" + data
+        try:
+            count = os.write(self._descriptor, data[:AT_ONCE])
+        except BlockingIOError:  # whoever shares the descriptor made it one that does not wait
+            self._rest = b"" if told else data
+            return False
+        except OSError:  # a full disk and a closed pipe are no reason to fail
+            self._rest, self._well = b"", False
+            self._lost += 0 if told else data.rstrip(b"\n").lstrip(b"\n").count(b"\n") + 1
+            return True
+        self._rest, self._well = data[count:], True
+        self._torn = data[count - 1] != ord("\n")
+        self._lost -= told
         return True
 
+    def _take(self) -> bytes:
+        lines: list[bytes] = []
+        room = AT_ONCE
+        while self._waiting and (not lines or len(self._waiting[0]) <= room):
+            lines.append(self._waiting.popleft())
+            room -= len(lines[-1])
+        return b"".join(lines)
 
-def _wait_for_room(descriptor: int) -> None:
-    poll = select.poll()
-    poll.register(descriptor, select.POLLOUT)
-    poll.poll()
+    def _look_later(self) -> bool:
+        """Have the running loop write; False where there is none."""
+        try:
+            loop = asyncio.get_running_loop()
+        except RuntimeError:
+            return False
+        if self._due is not loop:
+            self._due = loop
+            loop.call_later(self._interval, self._look)
+        return True
+
+    def _look(self) -> None:
+        self._due = None
+        self.flush()
 
 
 class _Process:
@@ -152,9 +139,9 @@ class _Process:
 
 
 def adopt(writer: Writer) -> None:
-    """Make it the one that `flush` means, and that ends with the process."""
+    """Make it the one that `flush` means, and that is flushed when Python ends."""
     _Process.writer = writer
-    atexit.register(writer.close)
+    atexit.register(writer.flush, LAST_WORDS)
 
 
 def flush(seconds: float = LAST_WORDS) -> None:
