@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import secrets
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
@@ -26,6 +25,7 @@ from sidecar.delivery.model import Attempt, Delivery, Status
 from sidecar.delivery.shares import may_wait
 from sidecar.delivery.turns import Turns
 from sidecar.entries import Entries, Wish
+from sidecar.ids import random_hex
 from sidecar.journal import Backlog, Journal, complain
 from sidecar.privacy import Fingerprint
 from sidecar.store import Claim, Claimed, DeliveryLog, Existing, LogUnavailable
@@ -230,7 +230,7 @@ class Dispatcher:
     def _name_of(self, wish: Wish) -> str:
         if wish.key is not None:
             return self._fingerprint.of("key", wish.key)
-        return f"id {wish.message.id or secrets.token_hex(8)}"
+        return f"id {wish.message.id or random_hex(8)}"
 
     def tasks(self) -> list[asyncio.Task[Delivery]]:
         """The sends under way."""

@@ -52,7 +52,7 @@ def configure(*, human: bool | None = None, stream: TextIO | None = None) -> Non
     """Set up structlog and the standard library's logging for this process.
 
     `human` chooses readable lines over JSON; None asks whether the stream is a terminal. Without a
-    `stream`, lines go to stdout by a thread of their own, see `sidecar.lines`.
+    `stream`, lines go to stdout as `sidecar.lines` has it: gathered, and lost rather than waited for.
     """
     out = stream or sys.stdout
     human = out.isatty() if human is None else human
@@ -103,7 +103,7 @@ class _Printer:
 
 
 class _Gatherer:
-    """Hands lines to a thread; those that are gathered wait for others, briefly."""
+    """Writes lines as `sidecar.lines` does: those that are not urgent wait for others."""
 
     def __init__(self, descriptor: int, chain: Sequence[Processor]) -> None:
         self.chain = chain
