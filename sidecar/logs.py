@@ -52,7 +52,7 @@ def configure(*, human: bool | None = None, stream: TextIO | None = None) -> Non
     """Set up structlog and the standard library's logging for this process.
 
     `human` chooses readable lines over JSON; None asks whether the stream is a terminal. Without a
-    `stream`, lines go to stdout as `sidecar.lines` has it: gathered, and lost rather than waited for.
+    `stream`, lines go to stdout as `sidecar.lines` writes them.
     """
     out = stream or sys.stdout
     human = out.isatty() if human is None else human
