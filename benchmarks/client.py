@@ -106,7 +106,7 @@ def plain_http_client(port: int) -> Sender:
 
 
 def with_requests(port: int) -> Sender:
-    import requests  # noqa: PLC0415  # it may not be installed
+    import requests  # it may not be installed
 
     session = requests.Session()
 

@@ -14,6 +14,7 @@ from sidecar import logs
 from sidecar.api.door import Door
 from sidecar.api.edge import Face
 from sidecar.blame import Blame
+from sidecar.canonical import CanonicalLine
 from sidecar.config import Config
 from sidecar.delivery.clock import Clock, SystemClock
 from sidecar.delivery.errors import ConfigError
@@ -72,7 +73,7 @@ class Sidecar:
         self._reloads = load is not None
         self._retiring: set[asyncio.Task[None]] = set()
         self._metrics = Metrics()
-        for observer in (logs.CanonicalLine(), self._metrics):
+        for observer in (CanonicalLine(), self._metrics):
             registry.register(observer)
         self._observers = Observers(registry)
         self._world = build_world(config, self._clock)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import signal
 
+from sidecar import lines
 from sidecar.delivery.errors import ConfigError
 
 VARIABLE = "OTP_SIDECAR_CRASH_AT"
@@ -53,4 +54,5 @@ def at(point: str) -> None:
         return
     _Armed.left -= 1
     if not _Armed.left:
+        lines.flush()
         os.kill(os.getpid(), signal.SIGKILL)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -10,6 +9,7 @@ from sidecar.delivery.clock import Clock
 from sidecar.delivery.model import Attempt, Delivery, Message, Outcome
 from sidecar.delivery.policy import status_of
 from sidecar.delivery.segments import count_segments
+from sidecar.ids import random_hex
 from sidecar.privacy import Fingerprint, mask
 from sidecar.store import Claim
 
@@ -83,7 +83,7 @@ class Entries:
 
     def _new_id(self) -> str:
         # Milliseconds first: ids in the order of time append to the log's index.
-        return f"otp_{int(self._clock.time() * 1000):012x}{secrets.token_hex(6)}"
+        return f"otp_{int(self._clock.time() * 1000):012x}{random_hex(6)}"
 
 
 def _reason(attempts: Sequence[Attempt]) -> str | None:

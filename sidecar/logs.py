@@ -8,30 +8,25 @@ an exception's text may hold a number or a code.
 from __future__ import annotations
 
 import asyncio
-import base64
-import json
 import logging
 import os
 import re
 import sys
 import threading
 import warnings
-from collections.abc import Iterable, Iterator, MutableMapping
+from collections.abc import Sequence
 from contextlib import suppress
+from datetime import UTC, datetime
 from pathlib import PurePath
 from typing import Any, TextIO
-from urllib.parse import quote
 
 import orjson
 import structlog
+from structlog.typing import Processor
 
-from sidecar.delivery.model import Attempt, Delivery, Status
-from sidecar.hookspecs import hookimpl
+from sidecar import lines
+from sidecar.redaction import Event, Redactor
 
-FIELD_LIMIT = 1_000
-"""Characters of one field; longer ones are cut."""
-SHORTEST_SECRET = 6
-"""A shorter secret is not struck out: it would strike half of every line."""
 _TALKATIVE = (
     "aiosmtplib",
     "aiohttp",
@@ -47,78 +42,7 @@ _TALKATIVE = (
 # Of a library's template: addresses, and whatever has the digits of a code or a number.
 _NO_WORDS = re.compile(r"\S*@\S*|\S*[0-9]{3}\S*")
 
-Event = MutableMapping[str, Any]
-
-
-class Redactor:
-    """Strikes registered secrets out of every text of an event, however they are spelt there."""
-
-    def __init__(self) -> None:
-        self._secrets: set[str] = set()
-        self._pattern: re.Pattern[str] | None = None
-
-    def add(self, secrets: Iterable[str]) -> None:
-        """Register secrets, for good: a rotated one may still turn up."""
-        new = {s for s in secrets if len(s) >= SHORTEST_SECRET} - self._secrets
-        if not new:
-            return
-        self._secrets |= new
-        words = {word for secret in self._secrets for word in _spellings(secret)}
-        longest_first = map(re.escape, sorted(words, key=len, reverse=True))
-        self._pattern = re.compile("|".join(longest_first))
-
-    def clean(self, text: str) -> str:
-        """The text without a registered secret, cut to `FIELD_LIMIT`."""
-        if self._pattern is not None:
-            text = self._pattern.sub("***", text)
-        return text if len(text) <= FIELD_LIMIT else f"{text[:FIELD_LIMIT]}..."
-
-    def __call__(self, _logger: object, _method: str, event: Event) -> Event:
-        # One look at all of it: nearly every line is short and holds nothing to strike.
-        whole = "\0".join(_texts(event.values()))
-        if len(whole) <= FIELD_LIMIT and (
-            self._pattern is None or self._pattern.search(whole) is None
-        ):
-            return event
-        for key, value in event.items():
-            event[key] = self._cleaned(value)
-        return event
-
-    def _cleaned(self, value: Any) -> Any:
-        match value:
-            case str():
-                return self.clean(value)
-            case dict():
-                return {key: self._cleaned(inner) for key, inner in value.items()}
-            case list() | tuple():
-                return [self._cleaned(inner) for inner in value]
-        return value
-
-
-def _texts(values: Iterable[Any]) -> Iterator[str]:
-    """Every text in `values`, those in mappings and sequences too."""
-    for value in values:
-        if isinstance(value, str):
-            yield value
-        elif isinstance(value, dict):
-            yield from _texts(value.values())
-        elif isinstance(value, list | tuple):
-            yield from _texts(value)
-
-
-def _spellings(secret: str) -> set[str]:
-    """A secret as such, quoted for a URL and for JSON, in hex, and inside base64.
-
-    `Authorization: Basic` is base64 of `user:secret`: the characters that the secret alone decides
-    differ with the length of what stands before it, modulo 3.
-    """
-    raw = secret.encode("utf-8", "replace")
-    found = {secret, quote(secret, safe=""), json.dumps(secret)[1:-1], raw.hex(), raw.hex().upper()}
-    for before in range(3):
-        whole = (before + len(raw)) * 8 // 6
-        inside = base64.b64encode(bytes(before) + raw)[-(-before * 8 // 6) : whole].decode()
-        found |= {inside, inside.replace("+", "-").replace("/", "_")}
-    return found
+_OPTIONS = orjson.OPT_NON_STR_KEYS | orjson.OPT_UTC_Z
 
 
 redactor = Redactor()
@@ -127,27 +51,23 @@ redactor = Redactor()
 def configure(*, human: bool | None = None, stream: TextIO | None = None) -> None:
     """Set up structlog and the standard library's logging for this process.
 
-    `human` chooses readable lines over JSON; None asks whether the stream is a terminal.
+    `human` chooses readable lines over JSON; None asks whether the stream is a terminal. Without a
+    `stream`, lines go to stdout as `sidecar.lines` writes them.
     """
     out = stream or sys.stdout
     human = out.isatty() if human is None else human
-    renderer: Any = (
-        structlog.dev.ConsoleRenderer(
-            colors="NO_COLOR" not in os.environ, sort_keys=False, pad_event_to=0
-        )
-        if human
-        else _json_line
-    )
+    chain: list[Any] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.processors.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True, key="ts"),
+        _class_of_exception,
+        redactor,
+        _human_line() if human else _json_line,
+    ]
+    _Out.printer = printer = _Printer(out, chain) if stream else _Gatherer(out.fileno(), chain)
     structlog.configure(
-        processors=[
-            structlog.contextvars.merge_contextvars,
-            structlog.processors.add_log_level,
-            structlog.processors.TimeStamper(fmt="iso", utc=True, key="ts"),
-            _class_of_exception,
-            redactor,
-            renderer,
-        ],
-        logger_factory=lambda *_: _Printer(out),
+        processors=chain,
+        logger_factory=lambda *_: printer,
         wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
         cache_logger_on_first_use=False,
     )
@@ -167,7 +87,8 @@ class _Printer:
     was sent, and end whatever task had something to say.
     """
 
-    def __init__(self, out: TextIO) -> None:
+    def __init__(self, out: TextIO, chain: Sequence[Processor]) -> None:
+        self.chain = chain
         self._out = out
 
     def msg(self, message: str) -> None:
@@ -176,6 +97,56 @@ class _Printer:
             self._out.flush()
 
     debug = info = warning = error = critical = msg
+
+    def put(self, line: bytes, *, now: bool) -> None:
+        self.msg(line.decode())
+
+
+class _Gatherer:
+    """Writes lines as `sidecar.lines` does: those that are not urgent wait for others."""
+
+    def __init__(self, descriptor: int, chain: Sequence[Processor]) -> None:
+        self.chain = chain
+        self._writer = lines.Writer(descriptor, self._notice)
+        lines.adopt(self._writer)
+
+    def msg(self, message: str) -> None:
+        self.put(message.encode("utf-8", "backslashreplace"), now=True)
+
+    debug = info = warning = error = critical = msg
+
+    def put(self, line: bytes, *, now: bool) -> None:
+        self._writer.write(line + b"\n", now=now)
+
+    def _notice(self, lost: int) -> bytes:
+        line: Any = {"event": "lines_lost", "lines": lost}
+        for process in self.chain:
+            line = process(None, "warning", line)
+        return f"{line}\n".encode()
+
+
+class _Out:
+    """What prints the lines of this process, once it is configured."""
+
+    printer: _Printer | _Gatherer | None = None
+
+
+def tell(level: str, event: str, facts: Event) -> None:
+    """Write the line that structlog's logger would, without its walk where nothing is struck out.
+
+    A line of level `info` may wait for others.
+    """
+    out = _Out.printer
+    # Asked each time, since tests exchange the chain.
+    if out is not None and out.chain[-1] is _json_line and structlog.is_configured():
+        whole = {"ts": datetime.now(UTC), "level": level, "event": event, **facts}
+        for name, value in structlog.contextvars.get_contextvars().items():
+            whole.setdefault(name, value)
+        line = orjson.dumps(whole, default=str, option=_OPTIONS)
+        if redactor.passes(line.decode()):
+            out.put(line, now=level != "info")
+            return
+    getattr(structlog.get_logger(), level)(event, **facts)
 
 
 class _Bridge(logging.Handler):
@@ -242,50 +213,14 @@ def _warned(
     structlog.get_logger().warning("library", where=where, error=category.__name__)
 
 
-class CanonicalLine:
-    """The observer that writes one line for every delivery and one for every circuit's change."""
-
-    @hookimpl
-    def delivery_ended(self, delivery: Delivery) -> None:
-        taken = delivery.receipt
-        told = structlog.get_logger()
-        write = told.info if delivery.status is Status.ACCEPTED else told.warning
-        write(
-            "delivery",
-            id=delivery.id,
-            channel=delivery.channel,
-            purpose=delivery.purpose,
-            outcome=delivery.status.value,
-            provider=taken.provider if taken else None,
-            attempts=[_in_words(attempt) for attempt in delivery.attempts],
-            seconds=round((delivery.ended_at or delivery.started_at) - delivery.started_at, 4),
-            segments=delivery.segments,
-            recipient=delivery.recipient,
-            recipient_hash=delivery.recipient_hash,
-            **({} if delivery.logged else {"logged": False}),
-        )
-        for attempt in delivery.attempts:
-            change = attempt.transition
-            if change is not None:
-                write = told.warning if change.after == "open" else told.info
-                write(
-                    "circuit",
-                    provider=attempt.provider,
-                    before=change.before,
-                    after=change.after,
-                    reason=change.reason,
-                )
-
-
-def _in_words(attempt: Attempt) -> str:
-    """`sns: unavailable, the connection was refused` - with the provider's own code, if any."""
-    said = [attempt.outcome.value, attempt.reason, attempt.provider_code]
-    return f"{attempt.provider}: {', '.join(word for word in said if word)}"
-
-
 def _json_line(_logger: object, _method: str, event: Event) -> str:
     line = {name: event.pop(name, None) for name in ("ts", "level", "event")}
-    return orjson.dumps({**line, **event}, default=str, option=orjson.OPT_NON_STR_KEYS).decode()
+    return orjson.dumps({**line, **event}, default=str, option=_OPTIONS).decode()
+
+
+def _human_line() -> Processor:
+    colors = "NO_COLOR" not in os.environ
+    return structlog.dev.ConsoleRenderer(colors=colors, sort_keys=False, pad_event_to=0)
 
 
 def _class_of_exception(_logger: object, _method: str, event: Event) -> Event:

@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import platform
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import pairwise
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client import CollectorRegistry, Counter, Gauge, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from sidecar import __version__
 from sidecar.delivery.breaker import State
 from sidecar.delivery.link import Link
-from sidecar.delivery.model import Delivery, Outcome, SkipReason
+from sidecar.delivery.model import Attempt, Delivery, Outcome, SkipReason
 from sidecar.dispatcher import Dispatcher
 from sidecar.hookspecs import hookimpl
 from sidecar.reload import ReloadState
+from sidecar.tallies import Durations, Tally
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 _ABSENT = frozenset({SkipReason.NOT_CONFIGURED, SkipReason.DISABLED})
@@ -29,28 +30,25 @@ class Metrics:
 
     def __init__(self) -> None:
         self.registry = reg = CollectorRegistry()
-        self._requests = Counter(
-            "otp_requests", "Sends that ended, by status.", ["channel", "status"], registry=reg
+        self._requests = Tally(
+            "otp_requests", "Sends that ended, by status.", ["channel", "status"], reg
         )
-        self._request_seconds = Histogram(
+        self._request_seconds = Durations(
             "otp_request_duration_seconds",
             "Time from the claim to the answer.",
             ["channel", "status"],
-            buckets=_BUCKETS,
-            registry=reg,
+            _BUCKETS,
+            reg,
         )
-        self._attempts = Counter(
-            "otp_attempts",
-            "Attempts, by outcome.",
-            ["channel", "provider", "outcome"],
-            registry=reg,
+        self._attempts = Tally(
+            "otp_attempts", "Attempts, by outcome.", ["channel", "provider", "outcome"], reg
         )
-        self._attempt_seconds = Histogram(
+        self._attempt_seconds = Durations(
             "otp_attempt_duration_seconds",
             "Time of one attempt.",
             ["channel", "provider"],
-            buckets=_BUCKETS,
-            registry=reg,
+            _BUCKETS,
+            reg,
         )
         self._failovers = Counter(
             "otp_failovers",
@@ -87,18 +85,23 @@ class Metrics:
 
     @hookimpl
     def delivery_ended(self, delivery: Delivery) -> None:
-        channel, status = delivery.channel, delivery.status.value
-        self._requests.labels(channel, status).inc()
+        channel, status = delivery.channel, delivery.status
+        self._requests.add(channel, status)
         if delivery.ended_at is not None:
             seconds = max(0.0, delivery.ended_at - delivery.started_at)
-            self._request_seconds.labels(channel, status).observe(seconds)
+            self._request_seconds.observe(seconds, channel, status)
         for attempt in delivery.attempts:
-            self._attempts.labels(channel, attempt.provider, attempt.outcome.value).inc()
+            provider, outcome = attempt.provider, attempt.outcome
+            self._attempts.add(channel, provider, outcome)
             if attempt.tried:
-                self._attempt_seconds.labels(channel, attempt.provider).observe(attempt.seconds)
-            if attempt.outcome is Outcome.UNKNOWN:
-                self._unknown.labels(attempt.provider).inc()
-        for one, following in pairwise(a for a in delivery.attempts if a.reason not in _ABSENT):
+                self._attempt_seconds.observe(attempt.seconds, channel, provider)
+            if outcome is Outcome.UNKNOWN:
+                self._unknown.labels(provider).inc()
+        if len(delivery.attempts) > 1:
+            self._count_steps(channel, delivery.attempts)
+
+    def _count_steps(self, channel: str, attempts: Sequence[Attempt]) -> None:
+        for one, following in pairwise(a for a in attempts if a.reason not in _ABSENT):
             why = one.outcome if one.tried else one.reason
             self._failovers.labels(channel, one.provider, following.provider, why).inc()
 

@@ -18,10 +18,19 @@ class Observers:
 
     def __init__(self, registry: Registry) -> None:
         self._hook = registry.hook
+        self._delivery_ended = registry.hook.delivery_ended
 
     def delivery_ended(self, delivery: Delivery) -> None:
         """Tell of a delivery, then of every circuit that it changed."""
-        self._tell("delivery_ended", delivery=delivery)
+        # Asked each time: a reload may bring a plugin that listens.
+        for one in self._delivery_ended.get_hookimpls():
+            try:
+                if one.argnames:
+                    one.function(delivery)
+                else:
+                    one.function()
+            except BaseException as error:  # noqa: BLE001  # a guest's SystemExit is not ours
+                _complain(one, "delivery_ended", error)
         for attempt in delivery.attempts:
             change = attempt.transition
             if change is not None:
@@ -37,9 +46,10 @@ class Observers:
             try:
                 one.function(*(facts[name] for name in one.argnames))
             except BaseException as error:  # noqa: BLE001  # a guest's SystemExit is not ours
-                structlog.get_logger().error(
-                    "observer_failed",
-                    plugin=one.plugin_name,
-                    hook=hook,
-                    error=type(error).__name__,
-                )
+                _complain(one, hook, error)
+
+
+def _complain(one: Any, hook: str, error: BaseException) -> None:
+    structlog.get_logger().error(
+        "observer_failed", plugin=one.plugin_name, hook=hook, error=type(error).__name__
+    )

@@ -16,6 +16,8 @@ from typing import Any
 
 import structlog
 
+from sidecar import lines
+
 
 def run(main: Coroutine[Any, Any, None]) -> None:
     """Run `main` to its end, as `asyncio.run` does; another task's exit does not end it."""
@@ -66,4 +68,5 @@ class LastResort:
                 left = max(0.0, end[0] - time.monotonic())
                 end = min(end, self._moments.get(timeout=left))
             except Empty:
+                lines.flush(0.1)
                 os._exit(end[1])

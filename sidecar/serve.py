@@ -12,7 +12,7 @@ from collections.abc import Callable
 
 import structlog
 
-from sidecar import __version__, logs
+from sidecar import __version__, lines, logs
 from sidecar.app import LAST_SECONDS, Sidecar, StartError
 from sidecar.process import harden, let_go_of
 from sidecar.runner import LastResort
@@ -54,10 +54,12 @@ async def serve(sidecar: Sidecar, started: float) -> None:
     hurry = asyncio.create_task(second.wait())
     await asyncio.wait({stopping, hurry}, return_when=asyncio.FIRST_COMPLETED)
     if not stopping.done():
+        lines.flush()
         os._exit(0)  # asked twice: the log is written ahead, the next start closes what is open
     hurry.cancel()
     await stopping
     structlog.get_logger().info("stopped")
+    lines.flush()
     let_go_of(sys.stdout)
     last_resort.within(LAST_MOMENT)
     await _end_the_rest()
@@ -101,6 +103,7 @@ async def _end_the_rest() -> None:
     for task in rest:
         task.cancel()
     if rest and (await asyncio.wait(rest, timeout=LAST_MOMENT))[1]:
+        lines.flush()
         os._exit(0)
 
 
@@ -123,4 +126,5 @@ def _announce(sidecar: Sidecar, seconds: float) -> None:
     )
     where = sidecar.addresses[0]
     if sys.stdout.isatty() and where.startswith("http"):
+        lines.flush()
         sys.stderr.write(INVITATION.format(where=where))

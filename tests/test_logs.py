@@ -14,6 +14,7 @@ import pytest
 import structlog
 
 from sidecar import logs
+from sidecar.redaction import FIELD_LIMIT
 
 
 @pytest.fixture
@@ -60,7 +61,7 @@ def test_secrets_in_lists_and_mappings_are_struck_out_too(lines):
 def test_a_redactor_without_secrets_leaves_a_line_as_it_is():
     event = {"event": "delivery", "attempts": ["twilio: accepted"], "more": {"a": ("b", 1)}}
     assert logs.Redactor()(None, "info", dict(event)) == event
-    long = {"event": "x" * (logs.FIELD_LIMIT + 1), "short": "y"}
+    long = {"event": "x" * (FIELD_LIMIT + 1), "short": "y"}
     assert logs.Redactor()(None, "info", dict(long)) == {**long, "event": "x" * 1000 + "..."}
 
 
@@ -109,6 +110,21 @@ def test_a_field_is_cut_where_it_is_longer_than_the_limit():
     redactor = logs.Redactor()
     assert redactor.clean("y" * 1000) == "y" * 1000
     assert redactor.clean("y" * 1001) == "y" * 1000 + "..."
+
+
+def test_what_is_short_enough_without_its_secret_is_not_cut():
+    redactor = logs.Redactor()
+    redactor.add(["canary-secret"])
+    assert redactor.clean("canary-secret" + "y" * 997) == "***" + "y" * 997
+
+
+def test_a_line_that_holds_nothing_and_is_short_needs_no_second_look():
+    redactor = logs.Redactor()
+    assert redactor.passes("canary-secret")
+    redactor.add(["canary-secret"])
+    assert redactor.passes("y" * 1000)
+    assert not redactor.passes("y" * 1001)
+    assert not redactor.passes("a canary-secret")
 
 
 def test_a_secret_is_struck_out_before_the_cut():

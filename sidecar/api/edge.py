@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import secrets
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
@@ -17,6 +16,7 @@ from sidecar.api.problems import Answer, Problem, problem_answer
 from sidecar.delivery.discretion import repeats
 from sidecar.delivery.model import Message
 from sidecar.dispatcher import Dispatcher
+from sidecar.ids import random_hex
 from sidecar.lag import LoopWatch
 from sidecar.metrics import Metrics
 from sidecar.reload import ReloadState
@@ -104,7 +104,7 @@ def refusal(error: BaseException) -> Answer:
 def disown_ids(request: Asked, message: Message) -> None:
     """Take up no id of the caller's that repeats the recipient or the code: ids are logged."""
     if "X-Request-Id" in request.headers and repeats(request[_ID], message):
-        request[_ID] = secrets.token_hex(8)
+        request[_ID] = random_hex(8)
         structlog.contextvars.bind_contextvars(request_id=request[_ID])
     if request[_TRACE] and repeats(request.headers["traceparent"], message):
         request[_TRACE] = {}
@@ -137,7 +137,7 @@ def _known_status(error: web.HTTPException) -> Answer:
 
 def _request_id(request: Asked) -> str:
     given = request.headers.get("X-Request-Id", "")
-    return given if _REQUEST_ID.fullmatch(given) else secrets.token_hex(8)
+    return given if _REQUEST_ID.fullmatch(given) else random_hex(8)
 
 
 def _trace(request: Asked) -> dict[str, str]:

@@ -186,4 +186,7 @@ class Delivery:
     @property
     def receipt(self) -> Attempt | None:
         """The attempt that was accepted, if one was."""
-        return next((a for a in self.attempts if a.outcome is Outcome.ACCEPTED), None)
+        for attempt in self.attempts:
+            if attempt.outcome is Outcome.ACCEPTED:
+                return attempt
+        return None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import http.client
 import json
 import shutil
@@ -253,7 +254,7 @@ def test_a_hangup_while_it_starts_does_not_end_it(tmp_path, environ):
 WITHOUT_STDOUT = ["sh", "-c", 'exec "$0" "$@" >&-']
 
 
-@pytest.mark.parametrize("gone", ["full", "closed", "absent"])
+@pytest.mark.parametrize("gone", ["full", "closed", "absent", "unread"])
 def test_a_line_that_cannot_be_written_is_lost_and_nothing_else(tmp_path, environ, gone):
     listen = f"server: {{listen: 'unix:{tmp_path}/s/api.sock'}}\n"
     (tmp_path / "providers.yaml").write_text(listen + CONSOLE)
@@ -264,7 +265,9 @@ def test_a_line_that_cannot_be_written_is_lost_and_nothing_else(tmp_path, enviro
             env=environ,
             stdout=full if gone == "full" else subprocess.PIPE,
         )
-    if process.stdout is not None:
+    if gone == "unread":
+        fcntl.fcntl(process.stdout, fcntl.F_SETPIPE_SZ, 4_096)  # room for ten lines
+    elif process.stdout is not None:
         process.stdout.close()
 
     def call(method, path, body=None):
@@ -282,7 +285,8 @@ def test_a_line_that_cannot_be_written_is_lost_and_nothing_else(tmp_path, enviro
     try:
         before = wait_for(digest, "it to serve")
         body = b'{"channel": "sms", "to": "+14155552671", "text": "1"}'
-        assert call("POST", "/v1/send", body)[0] == 200
+        for _ in range(20):
+            assert call("POST", "/v1/send", body)[0] == 200
         for seconds in (2, 3):
             text = CONSOLE.replace("console: {}", f"console: {{timeout: {seconds}s}}")
             (tmp_path / "providers.yaml").write_text(listen + text)
@@ -293,3 +297,17 @@ def test_a_line_that_cannot_be_written_is_lost_and_nothing_else(tmp_path, enviro
         process.terminate()
         ended = process.wait(PATIENCE)
     assert ended == 0
+    if gone == "unread":
+        with process.stdout as unread:
+            assert json.loads(unread.readline())["event"] == "ready"
+
+
+def test_a_crash_that_was_asked_for_loses_no_line(tmp_path, environ):
+    (tmp_path / "providers.yaml").write_text(f"server: {{listen: '127.0.0.1:0'}}\n{CONSOLE}")
+    asked = {**environ, "OTP_SIDECAR_CRASH_AT": "written:31"}
+    sidecar = Sidecar(tmp_path / "providers.yaml", asked).ready()
+    answers = [sidecar.send().json["id"] for _ in range(30)]
+    with pytest.raises((OSError, http.client.HTTPException)):
+        sidecar.send()
+    sidecar.kill()
+    assert [line["id"] for line in sidecar.events("delivery")] == answers

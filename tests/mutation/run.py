@@ -77,7 +77,7 @@ def delivery(*names: str) -> tuple[str, ...]:
 RELOAD = "from_one_configuration_to_the_next"
 TARGETS = (
     Target("sidecar.privacy", "mask", ("tests/test_privacy.py",)),
-    Target("sidecar.logs", "Redactor", ("tests/test_logs.py",)),
+    Target("sidecar.redaction", "Redactor", ("tests/test_logs.py",)),
     Target("sidecar.delivery.policy", "", delivery("policy", "chain", "panic")),
     Target(
         "sidecar.delivery.attempt", "", delivery("attempt", "chain", "discretion", "determinism")

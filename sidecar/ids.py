@@ -1,0 +1,30 @@
+"""Random ids in hexadecimal, out of the system's generator: nobody can guess the next one.
+
+A read of the system costs more than the id that is cut from it, so a block is read for many. The
+process does not fork, which would give two processes the same ids.
+"""
+
+from __future__ import annotations
+
+import os
+
+_BLOCK = 4_096
+"""Bytes of one read: a few hundred sends."""
+
+
+class _Block:
+    digits = ""
+    used = 0
+
+
+def random_hex(size: int) -> str:
+    """Of `size` random bytes the `2 * size` digits, as `secrets.token_hex` gives them.
+
+    For the thread of the event loop alone: two threads might be given one id.
+    """
+    begin, end = _Block.used, _Block.used + 2 * size
+    if end > len(_Block.digits):
+        _Block.digits = os.urandom(max(_BLOCK, size)).hex()
+        begin, end = 0, 2 * size
+    _Block.used = end
+    return _Block.digits[begin:end]

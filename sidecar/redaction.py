@@ -1,0 +1,113 @@
+"""Striking secrets out of what is told, however they are spelt there."""
+
+from __future__ import annotations
+
+import base64
+import json
+import re
+from collections.abc import Iterable, Iterator, MutableMapping
+from typing import Any
+from urllib.parse import quote
+
+FIELD_LIMIT = 1_000
+"""Characters of one field; longer ones are cut."""
+SHORTEST_SECRET = 6
+"""A shorter secret is not struck out: it would strike half of every line."""
+
+# The characters of lines, from the rarest to the most frequent; whatever is not here is rarer.
+_USUAL = 'TZzjkx*wq+yvgb9f8h7m6us54l3do2rin_pc{}[]at.-1e0:, "'
+
+Event = MutableMapping[str, Any]
+
+
+class Redactor:
+    """Strikes registered secrets out of every text of an event, however they are spelt there."""
+
+    def __init__(self) -> None:
+        self._secrets: set[str] = set()
+        self._pattern: re.Pattern[str] | None = None
+        self._glance: re.Pattern[str] | None = None
+
+    def add(self, secrets: Iterable[str]) -> None:
+        """Register secrets, for good: a rotated one may still turn up."""
+        new = {s for s in secrets if len(s) >= SHORTEST_SECRET} - self._secrets
+        if not new:
+            return
+        self._secrets |= new
+        words = {word for secret in self._secrets for word in _spellings(secret)}
+        longest_first = map(re.escape, sorted(words, key=len, reverse=True))
+        self._glance = _glance_at(words)
+        self._pattern = re.compile("|".join(longest_first))
+
+    def passes(self, text: str) -> bool:
+        """Whether a text, or a line of JSON, surely holds nothing to change: nearly all do."""
+        return len(text) <= FIELD_LIMIT and (
+            self._glance is None or self._glance.search(text) is None
+        )
+
+    def clean(self, text: str) -> str:
+        """The text without a registered secret, cut to `FIELD_LIMIT`."""
+        if self.passes(text):
+            return text
+        if self._pattern is not None:
+            text = self._pattern.sub("***", text)
+        return text if len(text) <= FIELD_LIMIT else f"{text[:FIELD_LIMIT]}..."
+
+    def __call__(self, _logger: object, _method: str, event: Event) -> Event:
+        if self.passes("\0".join(_texts(event.values()))):
+            return event
+        for key, value in event.items():
+            event[key] = self._cleaned(value)
+        return event
+
+    def _cleaned(self, value: Any) -> Any:
+        match value:
+            case str():
+                return self.clean(value)
+            case dict():
+                return {key: self._cleaned(inner) for key, inner in value.items()}
+            case list() | tuple():
+                return [self._cleaned(inner) for inner in value]
+        return value
+
+
+def _texts(values: Iterable[Any]) -> Iterator[str]:
+    """Every text in `values`, those in mappings and sequences too."""
+    for value in values:
+        if isinstance(value, str):
+            yield value
+        elif isinstance(value, dict):
+            yield from _texts(value.values())
+        elif isinstance(value, list | tuple):
+            yield from _texts(value)
+
+
+def _spellings(secret: str) -> set[str]:
+    """A secret as such, quoted for a URL and for JSON, in hex, and inside base64.
+
+    `Authorization: Basic` is base64 of `user:secret`: the characters that the secret alone decides
+    differ with the length of what stands before it, modulo 3.
+    """
+    raw = secret.encode("utf-8", "replace")
+    found = {secret, quote(secret, safe=""), json.dumps(secret)[1:-1], raw.hex(), raw.hex().upper()}
+    for before in range(3):
+        whole = (before + len(raw)) * 8 // 6
+        inside = base64.b64encode(bytes(before) + raw)[-(-before * 8 // 6) : whole].decode()
+        found |= {inside, inside.replace("+", "-").replace("/", "_")}
+    return found
+
+
+def _glance_at(words: Iterable[str]) -> re.Pattern[str]:
+    """Finds something wherever one of `words` stands, as such or within JSON, and seldom else.
+
+    A search looks at every place of a line where one of its words could begin. So each is looked
+    for from its rarest character on: of an upper-case letter there is hardly one in a line.
+    """
+    spelt = {*words, *(json.dumps(word, ensure_ascii=False)[1:-1] for word in words)}
+    tails = {word[_rarest(word) :] for word in spelt}
+    return re.compile("|".join(map(re.escape, sorted(tails))))
+
+
+def _rarest(word: str) -> int:
+    # Four characters at least are left: fewer would be found too often.
+    return min(range(len(word) - 3), key=lambda place: _USUAL.find(word[place]))
