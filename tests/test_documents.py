@@ -10,7 +10,7 @@ import tomllib
 import pytest
 
 from sidecar.api.docs import openapi
-from sidecar.api.routes import _ENDS
+from sidecar.api.sending import _ENDS
 from sidecar.api.schema import SendRequest
 from sidecar.config.model import ChainSection, Limits, Log, Server
 from sidecar.declined import Declined

@@ -180,4 +180,4 @@ def test_any_bytes_are_a_send_or_a_problem(body):
 )
 def test_any_fields_are_a_send_or_a_problem(fields):
     problem = refusal(json.dumps(fields).encode())
-    assert problem is None or problem.response().status in (400, 422)  # 400: Infinity is no JSON
+    assert problem is None or problem.answer().status in (400, 422)  # 400: Infinity is no JSON

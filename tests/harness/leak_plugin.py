@@ -17,6 +17,8 @@ import pytest
 from harness.leak_watch import Watch, install
 
 WATCH = Watch()
+# Before any other conftest is loaded: what that imports may keep `Popen` as it finds it.
+install(WATCH)
 _ENOUGH = 20
 """Where so many black-box tests sent something, each kind of canary was sent as often, or more."""
 _session: dict[str, Any] = {"faults": [], "planted": {}, "served": 0}
@@ -27,7 +29,6 @@ def pytest_configure(config: pytest.Config) -> None:
     if "installed" in _session:
         return
     _session["installed"] = True
-    install(WATCH)
     plain = pytest.TempPathFactory.mktemp
 
     def mktemp(self: pytest.TempPathFactory, *args: Any, **more: Any) -> Path:
