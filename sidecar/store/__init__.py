@@ -82,6 +82,10 @@ class Recovery:
 class DeliveryLog(Protocol):
     """The log as the dispatcher sees it. Every method but `open` raises `LogUnavailable`."""
 
+    @property
+    def answers_within(self) -> float:
+        """Seconds after which an operation has surely ended; infinite where nothing bounds it."""
+
     async def open(self) -> Recovery:
         """Open it, bring an older schema up to date, and close what a crash left open.
 
