@@ -121,6 +121,7 @@ def test_a_thousand_that_are_served_in_time_cost_one_timer():
     for _ in range(1000):
         job = SimpleNamespace(due=timers.now + 1.0, future=Answer())
         deadlines.add(job)
+        assert len(deadlines._awaited) == 1, "who was served is let go"
         job.future.is_done = True
     timers.go_on(2.0)
     assert (timers.armed, given_up) == (1, [])
