@@ -128,7 +128,7 @@ def sending(db: Statements, claimed: Claimed, so_far: Sequence[Attempt], attempt
 def finish(db: Statements, claimed: Claimed, delivery: Delivery) -> None:
     """See `DeliveryLog.finish`."""
     end = (
-        delivery.status.value,
+        str(delivery.status),
         delivery.ended_at,
         trail.holdable(delivery.reason),
         delivery.retry_after,

@@ -49,7 +49,7 @@ def _row(attempt: Attempt) -> list[Any]:
     return [
         attempt.provider,
         attempt.kind,
-        attempt.outcome.value,
+        str(attempt.outcome),
         attempt.started_at,
         attempt.seconds,
         holdable(attempt.reason),
