@@ -83,15 +83,18 @@ def start(
     """A sidecar of this checkout, on this core; where it listens."""
     (directory / "providers.yaml").write_text(CONFIG.format(port=upstream, zeros="0" * 32))
     paths = [tree, *(tree / "plugins").iterdir()]
+    # Not beside the configuration: that directory is watched, and every line would be an event.
+    lines = directory / "said" / "lines"
+    lines.parent.mkdir()
     process = subprocess.Popen(
         [sys.executable, "-m", "sidecar", "run"],
         cwd=directory,
         env={"PATH": os.environ["PATH"], "PYTHONPATH": ":".join(map(str, paths))},
-        stdout=(directory / "lines").open("wb"),
+        stdout=lines.open("wb"),
         preexec_fn=lambda: os.sched_setaffinity(0, {core}),  # noqa: PLW1509  # before threads
     )
     while process.poll() is None:
-        for line in (directory / "lines").read_text().splitlines():
+        for line in lines.read_text().splitlines():
             said = json.loads(line)
             if said["event"] == "ready":
                 return process, int(said["listen"][0].rpartition(":")[2])

@@ -26,7 +26,7 @@ from sidecar.delivery.model import Attempt, Delivery, Status
 from sidecar.delivery.shares import may_wait
 from sidecar.delivery.turns import Turns
 from sidecar.entries import Entries, Wish
-from sidecar.journal import Backlog, Journal, complain
+from sidecar.journal import Backlog, Journal, complain, within
 from sidecar.privacy import Fingerprint
 from sidecar.store import Claim, Claimed, DeliveryLog, Existing, LogUnavailable
 from sidecar.store.recovery import under_way
@@ -176,8 +176,8 @@ class Dispatcher:
         # What the log writes too late it takes back, so that the key may be claimed again.
         try:
             await self._turns.take(claim.channel)
-            async with asyncio.timeout(self._left(deadline) + LAST_MOMENT):
-                return await self._log.claim(claim, keep_keys=routes.keep_keys, first=ahead)
+            asked = self._log.claim(claim, keep_keys=routes.keep_keys, first=ahead)
+            return await within(self._left(deadline) + LAST_MOMENT, self._log, asked)
         except TimeoutError as error:
             raise TooLate from error
         except asyncio.CancelledError:  # the drain has ended

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from sidecar.delivery.model import Attempt, Delivery
 
@@ -55,8 +55,7 @@ def is_same(claim: Claim, body_hash: str, key_hash: str | None) -> bool:
     return same_key and claim.body_hash == body_hash
 
 
-@dataclass(frozen=True, slots=True)
-class Claimed:
+class Claimed(NamedTuple):
     """The claim is on disk. `run` counts the runs under this id, from 1."""
 
     id: str
@@ -81,6 +80,10 @@ class Recovery:
 
 class DeliveryLog(Protocol):
     """The log as the dispatcher sees it. Every method but `open` raises `LogUnavailable`."""
+
+    @property
+    def answers_within(self) -> float:
+        """Seconds after which an operation has surely ended; infinite where nothing bounds it."""
 
     async def open(self) -> Recovery:
         """Open it, bring an older schema up to date, and close what a crash left open.

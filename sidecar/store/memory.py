@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -24,6 +25,8 @@ class MemoryLog:
 
     `now` returns Unix time in seconds.
     """
+
+    answers_within = math.inf
 
     def __init__(self, *, limit: int = 10_000, now: Callable[[], float] = time.time) -> None:
         self._limit = limit

@@ -61,7 +61,57 @@ _VERSION_1 = (
     "CREATE INDEX deliveries_pending ON deliveries (id) WHERE status = 'pending'",
 )
 
-MIGRATIONS: tuple[Sequence[str], ...] = (_VERSION_1,)
+# The attempts of a run move into the row of their delivery, so that a claim and an end are one row
+# each; a run that was run again keeps its own in `earlier_runs`. `attempts` shows them as before.
+_VERSION_2 = (
+    "ALTER TABLE deliveries ADD COLUMN attempts TEXT NOT NULL DEFAULT '[]'",
+    """
+    CREATE TABLE earlier_runs (
+        delivery INTEGER NOT NULL,
+        run INTEGER NOT NULL,
+        attempts TEXT NOT NULL,
+        PRIMARY KEY (delivery, run)
+    ) STRICT, WITHOUT ROWID
+    """,
+    """
+    INSERT INTO earlier_runs
+    SELECT delivery, run, json_group_array(json_array(
+        provider, kind, outcome, started_at, seconds, reason, provider_code,
+        provider_message_id, simulated, cost_amount, cost_currency, circuit))
+    FROM (SELECT * FROM attempts ORDER BY delivery, run, seq) GROUP BY delivery, run
+    """,
+    """
+    UPDATE deliveries SET attempts = latest.attempts FROM earlier_runs AS latest
+    WHERE latest.delivery = deliveries.number AND latest.run = deliveries.run
+    """,
+    """
+    DELETE FROM earlier_runs WHERE run =
+        (SELECT run FROM deliveries WHERE number = earlier_runs.delivery)
+    """,
+    "DROP TABLE attempts",
+    """
+    CREATE VIEW attempts AS
+    SELECT runs.delivery, runs.run, one.key AS seq,
+        json_extract(one.value, '$[0]') AS provider,
+        json_extract(one.value, '$[1]') AS kind,
+        json_extract(one.value, '$[2]') AS outcome,
+        json_extract(one.value, '$[3]') AS started_at,
+        json_extract(one.value, '$[4]') AS seconds,
+        json_extract(one.value, '$[5]') AS reason,
+        json_extract(one.value, '$[6]') AS provider_code,
+        json_extract(one.value, '$[7]') AS provider_message_id,
+        coalesce(json_extract(one.value, '$[8]'), 0) AS simulated,
+        json_extract(one.value, '$[9]') AS cost_amount,
+        json_extract(one.value, '$[10]') AS cost_currency,
+        json_extract(one.value, '$[11]') AS circuit
+    FROM (
+        SELECT number AS delivery, run, attempts FROM deliveries
+        UNION ALL SELECT delivery, run, attempts FROM earlier_runs
+    ) AS runs, json_each(runs.attempts) AS one
+    """,
+)
+
+MIGRATIONS: tuple[Sequence[str], ...] = (_VERSION_1, _VERSION_2)
 """`MIGRATIONS[n]` takes a file from version n to n + 1. Append; what was released never changes."""
 
 

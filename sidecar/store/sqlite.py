@@ -15,7 +15,7 @@ from sidecar.store import Claim, Claimed, Existing, LogError, LogUnavailable, Re
 from sidecar.store.files import lock, prepare
 from sidecar.store.recovery import under_way
 from sidecar.store.schema import MIGRATIONS, migrate, version_of
-from sidecar.store.writer import Locked, Writer
+from sidecar.store.writer import HANG, Locked, Writer
 
 Durability = Literal["normal", "full"]
 """`normal` survives a crash of the process, `full` also that of the machine."""
@@ -64,6 +64,7 @@ class SqliteLog:
         now: Callable[[], float] = time.time,
         gaps: bool = False,
     ) -> None:
+        self.answers_within = timeout + HANG
         self._path = Path(path)
         self._durability = durability
         self._timeout = timeout

@@ -11,10 +11,10 @@ import threading
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from queue import Empty, SimpleQueue
 from typing import Any, Generic, Protocol, TypeVar
 
 from sidecar.store import LogUnavailable
+from sidecar.store.handover import Deadlines, Queue
 
 GROUP_LIMIT = 512
 """Jobs in one transaction, at most."""
@@ -56,6 +56,7 @@ class _Job(Generic[D]):
 
     work: Callable[[D], Any]
     future: asyncio.Future[Any]
+    due: float
     undo: Callable[[D, Any], None] | None = None
     taken: bool = False
     answer: Any = None
@@ -73,12 +74,14 @@ class Writer(Generic[D]):
         self.commits = 0
         self._timeout = timeout
         self._hang = hang
-        self._queue: SimpleQueue[_Job[D] | None] = SimpleQueue()
         self._taking = threading.Lock()
         self._trouble: Exception | None = None
         self._thread: threading.Thread | None = None
         self._loop: asyncio.AbstractEventLoop
+        self._queue: Queue[_Job[D] | None]
+        self._deadlines: Deadlines[_Job[D]]
         self._accepts = False
+        self._is_last = False
 
     async def start(self, connect: Callable[[], tuple[D, T]]) -> T:
         """Start the thread, and give what `connect`, run there, gives beside the database.
@@ -86,6 +89,8 @@ class Writer(Generic[D]):
         Raises what `connect` raises; the thread has ended then.
         """
         self._loop = asyncio.get_running_loop()
+        self._queue = Queue(self._loop)
+        self._deadlines = Deadlines(self._loop, self._give_up_waiting)
         opening = self._job(lambda _: None)
         # A daemon: a hung disk must not keep the process from ending.
         self._thread = threading.Thread(
@@ -108,25 +113,23 @@ class Writer(Generic[D]):
         """
         if not self._accepts:
             raise LogUnavailable("the log is not open")
-        if self._queue.qsize() >= BACKLOG_LIMIT:
+        if len(self._queue) >= BACKLOG_LIMIT:
             raise LogUnavailable("too much waits for the log already")
         job = self._job(work, undo)
         self._queue.put(job)
-        timer = self._loop.call_later(self._timeout, self._give_up_waiting, job)
+        self._deadlines.add(job)
         try:
             answer: T = await job.future
         except asyncio.CancelledError:
             self._answered_in_vain(job)
             raise
-        finally:
-            timer.cancel()
         return answer
 
     async def close(self, patience: float) -> None:
         """Carry out what is queued, close the database, and wait `patience` seconds for that."""
         self._accepts = False
-        self._queue.put(None)
         if self._thread is not None and self._thread.is_alive():
+            self._queue.put(None)
             # Joined elsewhere, and with a bound: the loop must not wait for a hung disk.
             joined = self._loop.run_in_executor(None, self._thread.join, patience)
             await asyncio.wait({joined}, timeout=patience)
@@ -136,7 +139,7 @@ class Writer(Generic[D]):
     def _job(
         self, work: Callable[[D], Any], undo: Callable[[D, Any], None] | None = None
     ) -> _Job[D]:
-        return _Job(work, self._loop.create_future(), undo)
+        return _Job(work, self._loop.create_future(), self._loop.time() + self._timeout, undo)
 
     def _give_up_waiting(self, job: _Job[D]) -> None:
         with self._taking:
@@ -189,7 +192,7 @@ class Writer(Generic[D]):
             self._tell([opening])
             return
         self._tell([opening])
-        while (job := self._queue.get()) is not None:
+        while not self._is_last and (job := self._queue.get()) is not None:
             if self._begin(database, job):
                 group = self._take(job)
                 self._carry_out(database, group)
@@ -219,12 +222,10 @@ class Writer(Generic[D]):
     def _take(self, first: _Job[D]) -> list[_Job[D]]:
         """All that waits, now that a transaction is open, but for what was given up meanwhile."""
         group = [first]
-        with suppress(Empty):
-            while len(group) < GROUP_LIMIT:
-                job = self._queue.get_nowait()
-                if job is None:
-                    self._queue.put(None)  # the last one: nothing is accepted after it
-                    break
+        for job in self._queue.get_waiting(GROUP_LIMIT - 1):
+            if job is None:
+                self._is_last = True  # nothing is accepted after it
+            else:
                 group.append(job)
         with self._taking:
             taken = [job for job in group if not job.future.done()]

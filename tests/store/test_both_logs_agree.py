@@ -76,10 +76,11 @@ class BothLogs(RuleBasedStateMachine):
         key=st.sampled_from([None, "k-1", "k-2"]),
         body=st.sampled_from(["b-1", "b-2"]),
         segments=st.none() | st.integers(1, 9),
+        ahead=trails,
     )
-    def claim(self, delivery_id, key, body, segments):
+    def claim(self, delivery_id, key, body, segments, ahead):
         claim = Claim(delivery_id, "sms", "otp", "+1***", "r", body, self.now, key, segments)
-        self.both(lambda log: log.claim(claim, keep_keys=KEEP))
+        self.both(lambda log: log.claim(claim, keep_keys=KEEP, first=ahead))
 
     @rule(delivery_id=st.sampled_from(IDS), run=st.integers(1, 2), trail=trails, at=seconds)
     def sending(self, delivery_id, run, trail, at):

@@ -1,0 +1,103 @@
+"""From the event loop to one thread: a queue that wakes it once a turn, and one timer for all."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable
+from queue import SimpleQueue
+from typing import Generic, Protocol, TypeVar
+
+J = TypeVar("J")
+
+
+class Queue(Generic[J]):
+    """What the loop puts in is there for the thread at once; a thread that sleeps is woken.
+
+    It is woken once a turn, for all that the turn brings: one that wakes amid the turn does not get
+    the interpreter, or takes it from those who are about to bring more.
+    """
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
+        self._jobs: deque[J] = deque()
+        self._is_asleep = False  # the thread, or it is just about to be
+        self._alarm: SimpleQueue[None] = SimpleQueue()
+        self._will_look = False
+
+    def __len__(self) -> int:
+        return len(self._jobs)
+
+    def put(self, job: J) -> None:
+        """On the event loop."""
+        self._jobs.append(job)
+        if not self._will_look:
+            self._will_look = True
+            self._loop.call_soon(self._look)
+
+    def _look(self) -> None:
+        self._will_look = False
+        if self._is_asleep:
+            self._is_asleep = False
+            self._alarm.put(None)
+
+    def get(self) -> J:
+        """On the thread: the next one, waited for."""
+        while not self._jobs:
+            self._is_asleep = True
+            # Looked at once more: who came before the flag was up wakes nobody.
+            if not self._jobs:
+                self._alarm.get()
+            self._is_asleep = False
+        return self._jobs.popleft()
+
+    def get_waiting(self, limit: int) -> list[J]:
+        """On the thread: what waits, `limit` of it at most."""
+        return [self._jobs.popleft() for _ in range(min(limit, len(self._jobs)))]
+
+
+class Awaited(Protocol):
+    """Something with a future, and the time on the loop's clock at which it is given up."""
+
+    @property
+    def future(self) -> asyncio.Future[object]: ...
+    @property
+    def due(self) -> float: ...
+
+
+A = TypeVar("A", bound=Awaited)
+
+
+class Deadlines(Generic[A]):
+    """Calls `give_up` for each that is due and not done, with one timer for all of them.
+
+    They are added in the order in which they are due, as where all have the same patience.
+    """
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, give_up: Callable[[A], None]) -> None:
+        self._loop = loop
+        self._give_up = give_up
+        self._awaited: deque[A] = deque()
+        self._timer: asyncio.TimerHandle | None = None
+
+    def add(self, one: A) -> None:
+        awaited = self._awaited
+        while awaited and awaited[0].future.done():
+            awaited.popleft()
+        awaited.append(one)
+        if self._timer is None:
+            self._timer = self._loop.call_at(one.due, self._look)
+
+    def _look(self) -> None:
+        # What is done leaves the timer as it is: it may find nothing, and that is cheaper than to
+        # cancel it for everyone who was served.
+        self._timer = None
+        now = self._loop.time()
+        while self._awaited:
+            one = self._awaited[0]
+            if not one.future.done():
+                if one.due > now:
+                    self._timer = self._loop.call_at(one.due, self._look)
+                    return
+                self._give_up(one)
+            self._awaited.popleft()

@@ -1,0 +1,92 @@
+"""The attempts of one run as the log keeps them: one text beside the delivery, in JSON.
+
+So a claim with the attempt about to be made is one row, and so is the end of a delivery with all of
+its attempts. The view `attempts` shows them as rows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from decimal import Decimal
+from typing import Any
+
+import orjson
+
+from sidecar.delivery.model import Attempt, Money, Outcome
+from sidecar.store.recovery import under_way
+
+SENDING = "sending"
+"""The outcome of an attempt that is about to be made, or under way."""
+EMPTY = "[]"
+
+
+def written(ended: Sequence[Attempt], ahead: Attempt | None = None) -> str:
+    """The text for the attempts that ended and, where there is one, the one about to be made."""
+    rows = [_row(attempt) for attempt in ended]
+    if ahead is not None:
+        rows.append([ahead.provider, ahead.kind, SENDING, ahead.started_at, ahead.seconds])
+    return orjson.dumps(rows).decode()
+
+
+def read(text: str) -> tuple[tuple[Attempt, ...], Attempt | None]:
+    """The attempts that ended, and the one under way."""
+    rows = orjson.loads(text)
+    ended = tuple(_attempt(*row) for row in rows if row[2] != SENDING)
+    cut_off = (under_way(row[0], row[1], row[3]) for row in rows if row[2] == SENDING)
+    return ended, next(cut_off, None)
+
+
+def holdable(value: str | None) -> str | None:
+    """`value` as UTF-8 can hold it: a provider's JSON may bring half a surrogate pair."""
+    if value is None or value.isascii():
+        return value
+    return value.encode("utf-8", "replace").decode()
+
+
+def _row(attempt: Attempt) -> list[Any]:
+    """One attempt, in the order of the columns of the view `attempts`."""
+    cost = attempt.cost
+    return [
+        attempt.provider,
+        attempt.kind,
+        str(attempt.outcome),
+        attempt.started_at,
+        attempt.seconds,
+        holdable(attempt.reason),
+        holdable(attempt.provider_code),
+        holdable(attempt.provider_message_id),
+        int(attempt.simulated),
+        str(cost.amount) if cost else None,
+        cost.currency if cost else None,
+        attempt.circuit,
+    ]
+
+
+def _attempt(  # as many as an attempt has facts
+    provider: str,
+    kind: str,
+    outcome: str,
+    started_at: float,
+    seconds: float,
+    reason: str | None,
+    code: str | None,
+    message_id: str | None,
+    simulated: int,
+    amount: str | None,
+    currency: str | None,
+    circuit: str | None,
+) -> Attempt:
+    cost = None if amount is None or currency is None else Money(Decimal(amount), currency)
+    return Attempt(
+        provider,
+        kind,
+        Outcome(outcome),
+        started_at,
+        seconds,
+        reason,
+        code,
+        message_id,
+        bool(simulated),
+        cost,
+        circuit,
+    )
