@@ -10,8 +10,8 @@ import tomllib
 import pytest
 
 from sidecar.api.docs import openapi
-from sidecar.api.sending import _ENDS
 from sidecar.api.schema import SendRequest
+from sidecar.api.sending import _ENDS
 from sidecar.config.model import ChainSection, Limits, Log, Server
 from sidecar.declined import Declined
 from sidecar.delivery.model import Outcome, Status
