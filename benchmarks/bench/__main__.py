@@ -28,6 +28,7 @@ from bench.sidecars import Tree
 
 HOME = Path(__file__).parents[1]
 PARTS = ("speed", "latency", "crowd", "clients", "chain", "footprint", "ageing", "growth")
+"""In this order: `chain` needs the price of a POST from `clients`."""
 
 
 def main() -> None:

@@ -102,6 +102,10 @@ class Course:
         """A number for the full bench, and one for the smoke test."""
         return quick if self.quick else full
 
+    def span(self, seconds: float, *, warm: float = 1.0, count: int = 150) -> dict[str, Any]:
+        """How long a job lasts: seconds, or for the smoke test a count, however slow it is."""
+        return {"count": count} if self.quick else {"seconds": seconds, "warm": warm}
+
     def say(self, text: str) -> None:
         sys.stderr.write(f"{time.strftime('%H:%M:%S')} {text}\n")
 

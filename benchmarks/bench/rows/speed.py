@@ -42,8 +42,7 @@ def rates(runs: list[Run]) -> list[float]:
 
 
 def _job(course: Course, target: Any, channel: str = MAIL) -> Callable[[], Run]:
-    seconds, warm = course.pick((3.0, 1.0), (0.6, 0.4))
-    return partial(course.run, target, channel, connections=C, seconds=seconds, warm=warm)
+    return partial(course.run, target, channel, connections=C, **course.span(3.0))
 
 
 def _proxies(course: Course) -> None:
