@@ -13,7 +13,7 @@ from typing import Any, Protocol
 
 from bench import ledger
 from bench.certificates import Certificates
-from bench.processes import Worker, cores, cpu_seconds
+from bench.processes import Worker, cores
 from bench.sidecars import Sidecar, Tree, configuration, provider
 from bench.stats import Reading
 
@@ -102,7 +102,7 @@ class Course:
         """A number for the full bench, and one for the smoke test."""
         return quick if self.quick else full
 
-    def span(self, seconds: float, *, warm: float = 1.0, count: int = 150) -> dict[str, Any]:
+    def span(self, seconds: float, *, warm: float = 1.0, count: int = 64) -> dict[str, Any]:
         """How long a job lasts: seconds, or for the smoke test a count, however slow it is."""
         return {"count": count} if self.quick else {"seconds": seconds, "warm": warm}
 
@@ -126,6 +126,8 @@ class Course:
         Raises Mismatch where they differ. `delay` is the stub's, in seconds.
         """
         self.stub.ask(delay=job.pop("delay", 0.0))
+        if self.quick:
+            job["connections"] = min(job.get("connections", 1), 32)
         prefix = f"r{next(self._numbers)}-"
         watch = {"target": target.pids(), "stub": [self.stub.pid]}
         if target.pids() == [self.stub.pid]:
@@ -137,9 +139,7 @@ class Course:
         self._compare(target, prefix, found)
         return self._run(target, found)
 
-    def rounds(
-        self, count: int, measure: Mapping[str, Callable[[], Run]]
-    ) -> dict[str, list[Run]]:
+    def rounds(self, count: int, measure: Mapping[str, Callable[[], Run]]) -> dict[str, list[Run]]:
         """`measure` each, turn by turn, `count` times, every other time backwards."""
         found: dict[str, list[Run]] = {name: [] for name in measure}
         for number in range(count):
@@ -155,7 +155,7 @@ class Course:
         if not target.checks:
             return
         assert isinstance(target, Sidecar)
-        rows = target.rows(prefix)
+        rows = target.rows(prefix, found["sent"])
         entries = ledger.read(path)
         ledger.compare(entries, rows, found["statuses"].get("200", 0), prefix)
         self.findings.compared += len(entries)

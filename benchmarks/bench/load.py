@@ -168,7 +168,7 @@ class Load:
             self._look()
         if not self._stopped:
             self._lost += 1
-            self._loop.create_task(self._connect(caller))  # noqa: RUF006  # ends with the loop
+            self._loop.create_task(self._connect(caller))  # ends with the loop
 
     def _ended(self) -> bool:
         return self._stopped or (0 < self._job.count <= self._sent)
