@@ -36,7 +36,7 @@ def test_no_values_have_no_percentile():
 def test_pairs_are_those_of_one_round():
     assert ratios([2.0, 9.0], [1.0, 3.0]) == [2.0, 3.0]
     assert differences([2.0, 9.0], [1.0, 3.0]) == [1.0, 6.0]
-    with pytest.raises(ValueError, match="shorter"):
+    with pytest.raises(ValueError, match="longer"):
         ratios([1.0], [1.0, 2.0])
 
 
@@ -97,8 +97,7 @@ def test_the_page_says_of_a_missed_goal_that_it_is_missed():
     findings = Findings(readings={"G1": Reading.of([0.5, 0.2, 0.9]), "G2": Reading.of([1.7])})
     lines = report.goals(findings).splitlines()
     assert [line for line in lines if "MISSED" in line] == [
-        "| G1 | sends/s at c=64, SES v2 over TLS, against a bare plain-text aiohttp proxy | 1 x "
-        "| 1.5 x | 2.5 x | 0.5 x | 0.2 - 0.9 | **MISSED (must)** |"
+        f"| G1 | {GOALS[0].what} | 1 x | 1.5 x | 2.5 x | 0.5 x | 0.2 - 0.9 | **MISSED (must)** |"
     ]
 
 

@@ -34,11 +34,12 @@ PARTS = ("speed", "latency", "crowd", "clients", "chain", "footprint", "ageing",
 def main() -> None:
     """Run the parts that were chosen; exit 1 where a smoke test finds a row amiss."""
     given = _arguments()
+    usable = cores()
     began = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="otp-sidecar-bench-") as name:
         home = Path(name)
         certificates = Certificates.make(home)
-        tools = cores()[1]
+        tools = usable[1]
         os.sched_setaffinity(0, {tools})
         with (
             Worker("bench.stub", tools, str(certificates.chain)) as stub,
@@ -48,10 +49,10 @@ def main() -> None:
             for part in given.only:
                 importlib.import_module(f"bench.rows.{part}").measure(course)
     minutes = (time.monotonic() - began) / 60
-    page = report.page(course.findings, _facts(given, course, minutes))
+    page = report.page(course.findings, _facts(given, course, usable, minutes))
     _write(given.out, page, course)
     sys.stdout.write(f"{report.goals(course.findings)}\n\nwritten to {given.out}\n")
-    if given.quick and (amiss := sanity.amiss(course.findings, page, given.only == PARTS)):
+    if given.quick and (amiss := sanity.amiss(course.findings, page, whole=given.only == PARTS)):
         sys.exit("\n".join(amiss))
 
 
@@ -77,13 +78,16 @@ def _write(out: Path, page: str, course: Course) -> None:
         (pictures / f"{chart.name}.svg").write_text(svg.draw(chart))
 
 
-def _facts(given: argparse.Namespace, course: Course, minutes: float) -> dict[str, str]:
+def _facts(
+    given: argparse.Namespace, course: Course, usable: tuple[int, int], minutes: float
+) -> dict[str, str]:
     again = "make bench QUICK=1" if given.quick else "make bench"
     facts = {
         "date": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
         "command": f"`{again}`, which took {minutes:.0f} minutes",
         "sidecar": _revision(given.tree),
-        "machine": f"{len(os.sched_getaffinity(0) | set(cores()))} cores, {_processor()}",
+        "machine": f"{os.cpu_count()} cores, {_processor()}",
+        "cores": f"the sidecar and the peers on core {usable[0]}, the tools on {usable[1]}",
         "Python": platform.python_version(),
         **{name: importlib.metadata.version(name) for name in ("aiohttp", "uvloop")},
     }

@@ -1,4 +1,4 @@
-"""One course of the bench: the tools, the sidecars and peers, and a measurement that checks itself."""
+"""One course of the bench: its tools, what it starts, and a measurement that checks itself."""
 
 from __future__ import annotations
 
@@ -24,10 +24,12 @@ MAIL, SMS = "email", "sms"
 class Target(Protocol):
     """A server that takes sends. `checks`: it keeps a log that must agree with the stub."""
 
-    port: int
-    path: str
-    checks: bool
-
+    @property
+    def port(self) -> int: ...
+    @property
+    def path(self) -> str: ...
+    @property
+    def checks(self) -> bool: ...
     def pids(self) -> list[int]: ...
 
 
@@ -157,7 +159,8 @@ class Course:
         assert isinstance(target, Sidecar)
         rows = target.rows(prefix, found["sent"])
         entries = ledger.read(path)
-        ledger.compare(entries, rows, found["statuses"].get("200", 0), prefix)
+        answered = found["statuses"].get("200", 0)
+        ledger.compare(entries, rows, answered, prefix, lost=found["lost"])
         self.findings.compared += len(entries)
 
     def _run(self, target: Target, found: Mapping[str, Any]) -> Run:

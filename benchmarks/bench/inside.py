@@ -10,9 +10,11 @@ Each prints one line of JSON.
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import importlib
 import json
 import shutil
+import sqlite3
 import ssl
 import sys
 import time
@@ -25,6 +27,7 @@ from sidecar import HttpTransport, Message
 
 AT_ONCE = 64
 SESSIONS = 8
+WRITTEN = 10_000
 SENDER = "codes@example.com"
 TEXT = "Your code is 482913. It is good for five minutes. Do not share it with anybody."
 KEYS = {"access_key_id": "AKIABENCH", "secret_access_key": "bench", "region": "eu-west-1"}
@@ -136,41 +139,74 @@ async def smtp(port: int, ca_file: str, rounds: int, mails: int) -> dict[str, li
     return found
 
 
-async def fill(folder: Path, sizes: Sequence[int]) -> dict[str, str]:
-    """Logs with so many deliveries each, written by the tree's own store; where they are."""
+async def deliver(log: Any, number: int, begun: float) -> None:
+    """One delivery, claimed and finished through the store."""
     store = importlib.import_module("sidecar.store")
-    sqlite = importlib.import_module("sidecar.store.sqlite")
     model = importlib.import_module("sidecar.delivery.model")
+    spread = hashlib.blake2b(str(number).encode(), digest_size=16).hexdigest()
+    claim = store.Claim(
+        f"old-{spread}",
+        "email",
+        "otp",
+        "u***@e***.com",
+        spread,
+        spread,
+        begun,
+        key_hash=spread,
+    )
+    attempt = model.Attempt(
+        "ses",
+        "ses",
+        model.Outcome.ACCEPTED,
+        begun,
+        0.05,
+        provider_message_id=f"ses-{number:032d}",
+        circuit="closed 0/5",
+    )
+    claimed = await log.claim(claim, keep_keys=86_400.0, first=(attempt,))
+    ended = (model.Status.ACCEPTED, begun, begun + 0.1, (attempt,))
+    await log.finish(claimed, model.Delivery(claim.id, "email", "otp", *ended))
+
+
+async def fill(folder: Path, sizes: Sequence[int]) -> dict[str, str]:
+    """Logs with so many deliveries each; where they are.
+
+    The tree's own store writes the first 10,000; what is more are copies of these rows, with ids
+    and hashes of their own.
+    """
+    sqlite = importlib.import_module("sidecar.store.sqlite")
     begun = time.time() - 86_400
     path, done, made = folder / "fill.db", 0, {}
-
-    async def deliver(log: Any, number: int) -> None:
-        claim = store.Claim(
-            f"old-{number}", "email", "otp", "u***@e***.com", f"{number:032x}", f"{number:032x}",
-            begun, key_hash=f"{number:032x}",
-        )  # fmt: skip
-        attempt = model.Attempt(
-            "ses", "ses", model.Outcome.ACCEPTED, begun, 0.05,
-            provider_message_id=f"ses-{number:032d}", circuit="closed 0/5",
-        )  # fmt: skip
-        claimed = await log.claim(claim, keep_keys=86_400.0, first=(attempt,))
-        await log.finish(
-            claimed,
-            model.Delivery(claim.id, "email", "otp", model.Status.ACCEPTED, begun, begun + 0.1,
-                           (attempt,)),
-        )  # fmt: skip
-
     for size in sizes:
         log = sqlite.SqliteLog(path, timeout=60.0)
         await log.open()
-        while done < size:
-            until = min(size, done + 1000)
-            await asyncio.gather(*(deliver(log, n) for n in range(done, until)))
+        while done < min(size, WRITTEN):
+            until = min(size, WRITTEN, done + 1000)
+            await asyncio.gather(*(deliver(log, n, begun) for n in range(done, until)))
             done = until
         await log.close()
+        if size > done:
+            multiply(path, size // done)
+            done = size
         made[str(size)] = str(folder / f"{size}.db")
         shutil.copy(path, made[str(size)])
     return made
+
+
+def multiply(path: Path, times: int) -> None:
+    """Make the log `times` as long, by copies of its rows."""
+    db = sqlite3.connect(path)
+    (most,) = db.execute("SELECT max(number) FROM deliveries").fetchone()
+    own = {"id": "'old-' || hex(randomblob(12))", "key_hash": "lower(hex(randomblob(16)))"}
+    for table, key in (("deliveries", "number"), ("attempts", "delivery")):
+        columns = [row[1] for row in db.execute(f"PRAGMA table_info({table})")]
+        values = [f"{key} + ?1" if name == key else own.get(name, name) for name in columns]
+        statement = f"INSERT INTO {table} SELECT {', '.join(values)} FROM {table} WHERE {key} <= ?2"
+        for turn in range(1, times):
+            db.execute(statement, (turn * most, most))
+    db.commit()
+    db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    db.close()
 
 
 def main() -> None:

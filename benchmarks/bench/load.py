@@ -25,7 +25,7 @@ from bench.processes import cpu_seconds
 from bench.stats import percentile
 from bench.ticker import Ticker
 
-LAST_ANSWERS = 20.0
+LAST_ANSWERS = 45.0
 """Seconds to wait for what is under way when the time is up."""
 FIRST = 2_000_000
 """The first recipient; as the end of an American number this one, and a million more, are good."""

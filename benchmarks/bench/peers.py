@@ -51,7 +51,7 @@ def prepare_python(*, install: bool) -> str:
     """The Python of the peers' own environment. Raises Missing."""
     wanted = SOURCES / "requirements.txt"
     if not _is_made(wanted, PYTHON):
-        _may(install, "the peers' environment is missing")
+        _may("the peers' environment is missing", install=install)
         _do([sys.executable, "-m", "venv", str(PYTHON.parents[1])])
         _do([str(PYTHON), "-m", "pip", "install", "--quiet", "-r", str(wanted)])
         _mark(wanted)
@@ -65,7 +65,7 @@ def prepare_node(*, install: bool) -> str:
     if node is None:
         raise Missing("node is missing")
     if not _is_made(wanted, MADE / "node_modules/notifme-sdk"):
-        _may(install, "the peers' node_modules are missing")
+        _may("the peers' node_modules are missing", install=install)
         if npm is None:
             raise Missing("npm is missing")
         MADE.mkdir(exist_ok=True)
@@ -117,7 +117,7 @@ def _digest(wanted: Path) -> str:
     return hashlib.sha256(wanted.read_bytes()).hexdigest()
 
 
-def _may(install: bool, reason: str) -> None:
+def _may(reason: str, *, install: bool) -> None:
     if not install:
         raise Missing(f"{reason}, and a smoke test installs nothing")
 

@@ -9,6 +9,7 @@ import select
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
+from functools import cache
 from pathlib import Path
 from typing import IO, Any, Self
 
@@ -17,8 +18,12 @@ PATIENCE = 180.0
 """Seconds that a worker may take for one order."""
 
 
+@cache
 def cores() -> tuple[int, int]:
-    """The core of what is measured, and that of the tools; the same where there is only one."""
+    """The core of what is measured, and that of the tools; the same where there is only one.
+
+    Asked once: the bench puts itself on the tools' core afterwards.
+    """
     usable = sorted(os.sched_getaffinity(0))
     return usable[0], usable[-1]
 

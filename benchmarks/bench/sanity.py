@@ -8,7 +8,7 @@ from bench.course import Findings
 from bench.goals import GOALS
 
 
-def amiss(findings: Findings, page: str, whole: bool) -> list[str]:
+def amiss(findings: Findings, page: str, *, whole: bool) -> list[str]:
     """Sentences for what is wrong; `whole` says that every part was run."""
     found = []
     for goal in GOALS:

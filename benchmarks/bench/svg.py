@@ -22,8 +22,10 @@ def draw(chart: Chart) -> str:
     bounds = _bounds(ys, log=chart.log_y)
     y = _scale(bounds, HEIGHT - BOTTOM, TOP, log=chart.log_y)
     parts = [
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}"'
-        f' width="{WIDTH}" height="{HEIGHT}" font-family="sans-serif" font-size="12">',
+        (
+            f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}"'
+            f' width="{WIDTH}" height="{HEIGHT}" font-family="sans-serif" font-size="12">'
+        ),
         f'<rect width="{WIDTH}" height="{HEIGHT}" fill="white"/>',
         _text(LEFT, 24, chart.title, size=15),
         *_axes(chart, sorted(set(xs)), _ticks(bounds, log=chart.log_y), x, y),
@@ -82,7 +84,7 @@ def _bounds(values: Sequence[float], *, log: bool) -> tuple[float, float]:
 
 
 def _nice(value: float) -> float:
-    step = 10 ** math.floor(math.log10(value or 1.0))
+    step: float = 10.0 ** math.floor(math.log10(value or 1.0))
     return next(step * n for n in (1, 1.5, 2, 3, 4, 5, 6, 8, 10) if step * n >= value)
 
 

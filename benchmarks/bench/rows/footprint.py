@@ -23,7 +23,10 @@ _IMPORT = re.compile(r"import time:\s+(\d+) \|\s+(\d+) \| (\s*)(\S+)")
 
 def measure(course: Course) -> None:
     course.say("G12, G13: start and memory")
-    cases = {"default": _default(course), "six": _configured(course, KINDS)}
+    cases: dict[str, Mapping[str, Any] | str] = {
+        "default": _default(course),
+        "six": _configured(course, KINDS),
+    }
     found: dict[str, list[tuple[float, float, float]]] = {name: [] for name in cases}
     for _ in range(course.pick(7, 1)):
         for name, config in cases.items():

@@ -17,7 +17,7 @@ def measure(course: Course) -> None:
     course.say("G4, G5: added latency")
     direct = Direct(course.ports["tls"], course.stub.pid)
     authority = str(course.certificates.authority)
-    with course.simple() as sidecar:
+    with course.simple(room=512) as sidecar:
         alone = course.span(3.0, count=50)
         one = course.rounds(
             course.pick(5, 1),
