@@ -137,7 +137,7 @@ class Course:
         body = _body(channel, prefix, text)
         found = self.load.ask(port=target.port, path=target.path, body=body, watch=watch, **job)
         if not found["served"]:
-            raise SystemExit(f"{target!r} served nothing: {found}")
+            raise SystemExit(f"a {type(target).__name__} served nothing: {found}")
         self._compare(target, prefix, found)
         return self._run(target, found)
 

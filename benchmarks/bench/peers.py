@@ -30,7 +30,10 @@ class Missing(Exception):
 
 
 class Peer:
-    """A peer's server, once it listens. `command` says its port in its first line."""
+    """A peer's server, once it listens. `command` says its port in its first line.
+
+    Raises Missing where it does not.
+    """
 
     path = "/v1/send"
     checks = False
@@ -38,7 +41,11 @@ class Peer:
     def __init__(self, command: Sequence[str], environ: Mapping[str, str]) -> None:
         env = {"PATH": os.environ["PATH"], **environ}
         self._process = spawn(command, cores()[0], env, cwd=SOURCES, stderr=subprocess.DEVNULL)
-        self.port = int(read_line(self._process, 60.0))
+        try:
+            self.port = int(read_line(self._process, 60.0))
+        except SystemExit as error:
+            end(self._process)
+            raise Missing(f"`{Path(command[1]).name}` did not start") from error
 
     def pids(self) -> list[int]:
         return family(self._process.pid)

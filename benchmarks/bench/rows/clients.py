@@ -23,7 +23,7 @@ KINDS = ("ses", "twilio", "sendgrid")
 def inside(course: Course, *arguments: str, patience: float = 300.0) -> Any:
     """What `bench.inside` answers, run by the tree's own Python on the sidecar's core."""
     environ = course.tree.environ(HOME=str(course.home), **course.certificates.environ())
-    process = spawn([course.tree.python, str(SCRIPT), *arguments], cores()[0], environ)
+    process = spawn([course.tree.python, "-P", str(SCRIPT), *arguments], cores()[0], environ)
     try:
         return json.loads(read_line(process, patience))
     finally:

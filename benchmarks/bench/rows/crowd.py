@@ -67,9 +67,8 @@ def _overload(course: Course) -> None:
     runs = []
     for _ in range(course.pick(3, 1)):
         with course.simple(room=2 * crowd) as sidecar:
-            seconds = course.pick(8.0, 2.0)
-            job = {"connections": crowd, "seconds": seconds, "rush": True, "delay": 0.05}
-            runs.append(course.run(sidecar, **job))
+            span = course.span(8.0, count=4 * crowd)
+            runs.append(course.run(sidecar, connections=crowd, rush=True, delay=0.05, **span))
     readings = course.findings.readings
     readings["G7.never"] = Reading.of([run.never for run in runs])
     readings["G7.fair"] = Reading.of([run.fair for run in runs])
