@@ -29,6 +29,8 @@ LAST_ANSWERS = 45.0
 """Seconds to wait for what is under way when the time is up."""
 FIRST = 2_000_000
 """The first recipient; as the end of an American number this one, and a million more, are good."""
+WARMEST = 20.0
+"""Seconds that a warm-up may last where answers are slow to come."""
 CONNECTING = 5.0
 """Seconds until the measurement begins, whether or not everybody is connected."""
 
@@ -123,7 +125,7 @@ class Load:
             self._next = time.monotonic()
             self._tick()
         if not job.count and not job.rush:
-            await asyncio.sleep(job.warm)
+            await self._warm_up()
         self._edge()
         await (self._quiet.wait() if job.count else asyncio.sleep(job.seconds))
         self._edge()
@@ -138,6 +140,15 @@ class Load:
             if caller.transport is not None:
                 caller.transport.abort()
         return self._found()
+
+    async def _warm_up(self) -> None:
+        """The time that was asked for, and until there were as many answers as callers."""
+        until = time.monotonic() + WARMEST
+        await asyncio.sleep(self._job.warm)
+        while not self._job.rate and self._statuses.total() < len(self._callers):
+            await asyncio.sleep(0.05)
+            if time.monotonic() > until:
+                return
 
     def free(self, caller: Caller) -> None:
         """A caller has nothing under way: it sends what is due, or what is next, or rests."""
