@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 PLUGINS := aws sendgrid twilio smtp console
 EDITABLE := -e . $(foreach p,$(PLUGINS),-e ./plugins/$(p))
 
-.PHONY: help setup run test soak check mutate format schema constraints clean
+.PHONY: help setup run test soak bench check mutate format schema constraints clean
 
 help:  ## say what can be done
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 16
@@ -32,6 +32,9 @@ SECONDS := 1800
 soak: setup  ## every fault at once for half an hour: make soak SECONDS=120 SEED=7
 	@PYTHONPATH=tests $(BIN)/python -m soak --seconds $(SECONDS) $(if $(SEED),--seed $(SEED)) $(if $(KEEP),--keep $(KEEP))
 
+bench: setup  ## the goals, measured against peers: benchmarks/results.md; QUICK=1 is a smoke test
+	@PYTHONPATH=benchmarks $(BIN)/python -m bench $(if $(QUICK),--quick) $(if $(TREE),--tree $(TREE)) $(if $(ONLY),--only $(ONLY))
+
 check: setup  ## ruff and mypy --strict
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -55,4 +58,4 @@ constraints: setup  ## pin and hash anew what pyproject.toml and the plugins ask
 	  --no-emit-package otp-sidecar
 
 clean:  ## remove what setup and the tests made
-	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) benchmarks/.peers .pytest_cache .mypy_cache .ruff_cache .hypothesis

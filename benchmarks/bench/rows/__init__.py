@@ -1,0 +1,1 @@
+"""What is measured: each module finds the readings of a few goals."""
