@@ -6,11 +6,20 @@ import threading
 
 import pytest
 
+from sidecar import transport as door
 from sidecar.transport import HttpTransport
 
 
+@pytest.fixture(params=["lean", "aiohttp"], autouse=True)
+def engine(request):
+    """Every test of this folder runs with both engines, unless it says otherwise."""
+    door.use(request.param)
+    yield request.param
+    door.use("lean")
+
+
 @pytest.fixture
-async def transport():
+async def transport(engine):
     wire = HttpTransport(allow_private=True)
     yield wire
     await wire.close()
