@@ -41,6 +41,8 @@ class Connection(asyncio.Protocol):
         """
         if self._loop.time() >= deadline:
             raise connect_error(TimeoutError())
+        if self._transport.is_closing():
+            raise connect_error(ConnectionResetError())  # it would swallow the request
         reader = self._reader
         reader.begin(method)
         self._outcome = self._loop.create_future()

@@ -79,7 +79,9 @@ class LeanClient:
             connection = idle.pop()
             # A process that was stopped for a while finds the pool as it was.
             young = connection.idle_since + KEPT_FOR > asyncio.get_running_loop().time()
-            if young and (not connection.has_news or await self._still_good(connection, origin)):
+            # One that the loop is about to close lies here for one more step of it.
+            good = young and connection.is_reusable
+            if good and (not connection.has_news or await self._still_good(connection, origin)):
                 return connection
             connection.abort()
         return None
