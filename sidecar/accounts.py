@@ -7,7 +7,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sidecar import logs
+from sidecar import logs, transport
 from sidecar.config import Config, ProviderSection
 from sidecar.delivery.errors import DeliveryError
 from sidecar.delivery.provider import AccountReport, AccountState
@@ -20,6 +20,7 @@ def reach_accounts(config: Config, timeout: float) -> Sequence[Report]:
     """`check_accounts` for a command: what a library says goes to stderr, as in a log."""
     logs.redactor.add(config.secrets)
     logs.configure(stream=sys.stderr)
+    transport.use(config.http_client)
     return asyncio.run(check_accounts(config, timeout))
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import structlog
 
-from sidecar import logs
+from sidecar import logs, transport
 from sidecar.api.door import Door
 from sidecar.api.edge import Face
 from sidecar.blame import Blame
@@ -76,6 +76,7 @@ class Sidecar:
         for observer in (CanonicalLine(), self._metrics):
             registry.register(observer)
         self._observers = Observers(registry)
+        transport.use(config.http_client)
         self._world = build_world(config, self._clock)
         self._log = _make_log(config)
         self.watch = LoopWatch(self._clock, Blame(self.links, registry.home_of).look)

@@ -218,7 +218,9 @@ def with_fixed(wanted: Config, running: Config) -> tuple[Config, list[str]]:
         )
         for section, names in _FIXED.items()
     }
-    return replace(wanted, **kept), changed
+    if wanted.http_client != running.http_client:
+        changed.append("http_client")
+    return replace(wanted, **kept, http_client=running.http_client), changed
 
 
 def refuse_broken(world: World, before: World) -> None:

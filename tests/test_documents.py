@@ -64,7 +64,7 @@ def test_every_setting_is_described_and_no_other(document):
     general, breaker, provider, chain = re.split(r"^### .*$", text, flags=re.MULTILINE)[:4]
     sections = {"server": Server, "log": Log, "limits": Limits}
     names = {f"{s}.{key}" for s, model in sections.items() for key in model.model_fields}
-    names |= {"version", "environment", "breaker", "providers", "chains"}
+    names |= {"version", "environment", "breaker", "http_client", "providers", "chains"}
     assert first_cells(general) == names
     assert first_cells(breaker) == set(BreakerOverride.model_fields)
     registry = Registry()

@@ -33,8 +33,9 @@ FLOORS = {  # of the pure core: a module imports from lower floors only
     "chain": 5,
 }
 USERS = {  # of a library: these modules, and what lies beneath them
-    "aiohttp": ("sidecar.api", "sidecar.front", "sidecar.transport"),
-    "yarl": ("sidecar.transport",),
+    "aiohttp": ("sidecar.api", "sidecar.front", "sidecar.wire.aiohttp_client"),
+    "httptools": ("sidecar.wire.reply",),
+    "yarl": ("sidecar.wire.target",),
     "yaml": ("sidecar.config",),
     "pluggy": ("sidecar.hookspecs", "sidecar.registry"),
     "sqlite3": ("sidecar.store.sqlite",),
@@ -53,6 +54,7 @@ GUESTS_OF = {  # rooms that only these may enter
     "sidecar.app": ("sidecar.cli", "sidecar.serve"),
     "sidecar.api": ("sidecar.app", "sidecar.front"),
     "sidecar.front": ("sidecar.app",),
+    "sidecar.wire": ("sidecar.transport",),
     "sidecar.testing": (),
     "sidecar.client": (),
 }
@@ -264,7 +266,11 @@ def test_the_rules_see_the_whole_house():
         (circles, "sidecar.hookspecs", "if True:\n    import sidecar.registry"),
         (misplaced_libraries, "sidecar.network", "from aiohttp import web"),
         (misplaced_libraries, "sidecar.dispatcher", "import aiohttp.web"),
-        (misplaced_libraries, "sidecar.transported", "import aiohttp"),
+        (misplaced_libraries, "sidecar.transport", "import aiohttp"),
+        (misplaced_libraries, "sidecar.wire.lean", "import aiohttp"),
+        (misplaced_libraries, "sidecar.wire.aiohttp_client", "import httptools"),
+        (misplaced_libraries, "sidecar.wire.lean2", "from httptools import HttpRequestParser"),
+        (wrong_rooms, "sidecar.app", "from sidecar.wire.lean import LeanClient"),
         (misplaced_libraries, "sidecar.app", "def f():\n    import yaml"),
         (misplaced_libraries, "sidecar.app", "import pluggy"),
         (misplaced_libraries, "sidecar.store.memory", "import sqlite3"),

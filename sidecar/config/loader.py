@@ -95,4 +95,5 @@ def _made(
         secrets=frozenset(draft.secrets | draft.expansion.secrets),
         environ=MappingProxyType(dict(environment.values)),
         seen=MappingProxyType(dict(environment.seen)),
+        http_client=root.http_client,
     )

@@ -57,6 +57,7 @@ def _off(value: Any) -> Any:
 
 Text = Annotated[str, Field(min_length=1), AfterValidator(_clean)]
 FileName = Annotated[Path, AfterValidator(_clean_path)]
+HttpClient = Literal["lean", "aiohttp"]
 
 
 class Section(Settings):
@@ -198,6 +199,8 @@ class Root(Section):
     log: Log = Log()
     limits: Limits = Limits()
     breaker: BreakerOverride = BreakerOverride()
+    http_client: HttpClient = "lean"
+    """How providers' HTTP is spoken: by our own client, or by aiohttp's."""
     providers: dict[str, Any] = Field(default={})
     """The providers by name; `kind` says which plugin serves one and defaults to the name."""
     chains: dict[str, Any]
@@ -252,6 +255,7 @@ class Config:
     secrets: frozenset[str]
     environ: Mapping[str, str]
     seen: Mapping[Path, str]
+    http_client: HttpClient = "lean"
 
     def __repr__(self) -> str:
         return f"Config(path={str(self.path)!r}, digest={self.digest!r})"

@@ -175,6 +175,8 @@ def test_what_a_running_process_cannot_change_is_said(start):
     told = reload(sidecar, "server: {listen: '127.0.0.1:1'}\n" + CONSOLE)
     assert told["event"] == "reloaded"
     assert told["needs_restart"] == ["server.listen"]
+    told = reload(sidecar, "http_client: aiohttp\n" + CONSOLE)
+    assert told["needs_restart"] == ["http_client"]
     assert sidecar.send().status == 200
 
 

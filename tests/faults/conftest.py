@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -33,6 +34,10 @@ def healed(request: pytest.FixtureRequest) -> Iterator[None]:
         request.getfixturevalue("faultd").heal()
 
 
+HTTP_CLIENT = os.environ.get("HTTP_CLIENT", "lean")
+"""`HTTP_CLIENT=aiohttp pytest tests/faults` breaks the other engine."""
+
+
 @pytest.fixture(scope="session")
 def begin(
     tmp_path_factory: pytest.TempPathFactory, faultd: Faultd
@@ -43,7 +48,8 @@ def begin(
     def start(text: str) -> Sidecar:
         home = tmp_path_factory.mktemp("sidecar")
         path = home / "providers.yaml"
-        path.write_text(f"server: {{listen: '127.0.0.1:0'}}\n{text}")
+        head = f"server: {{listen: '127.0.0.1:0'}}\nhttp_client: {HTTP_CLIENT}\n"
+        path.write_text(head + text)
         running.append(Sidecar(path, environ(home, faultd)))
         return running[-1].ready()
 

@@ -3,14 +3,33 @@
 import asyncio
 import socket
 import threading
+from importlib import import_module
+from importlib.util import find_spec
 
 import pytest
 
+from sidecar import transport as door
 from sidecar.transport import HttpTransport
 
 
+def pytest_asyncio_loop_factories(config, item):
+    """Both loops: they differ in when they write, and in how TLS ends."""
+    factories = {"asyncio": asyncio.new_event_loop}
+    if find_spec("uvloop"):
+        factories["uvloop"] = import_module("uvloop").new_event_loop
+    return factories
+
+
+@pytest.fixture(params=["lean", "aiohttp"], autouse=True)
+def engine(request):
+    """Every test of this folder runs with both engines, unless it says otherwise."""
+    door.use(request.param)
+    yield request.param
+    door.use("lean")
+
+
 @pytest.fixture
-async def transport():
+async def transport(engine):
     wire = HttpTransport(allow_private=True)
     yield wire
     await wire.close()

@@ -189,8 +189,8 @@ async def reset_after_the_request(reader, writer):
 
 
 async def reset_within_the_answer(reader, writer):
-    writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nabc")
     await reset_after_the_request(reader, writer)
+    writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nabc")
 
 
 def answering(raw):

@@ -1,0 +1,40 @@
+"""What an engine is to the transport, and the bounds that every engine keeps."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import NamedTuple, Protocol
+
+from sidecar.wire.target import Target
+
+REPLY_LIMIT = 256 * 1024
+"""Bytes of a reply's body that are read; a longer one is `Unknown`."""
+KEPT_FOR = 15.0
+"""Seconds that an idle connection is kept: fewer than the 60 s or more after which the load
+balancers of the large providers hang up, so that a request seldom meets one that is going."""
+NAMES_FOR = 30
+"""Seconds that the addresses of a name are used again."""
+
+
+class Answer(NamedTuple):
+    """A complete reply: status, case-insensitive headers, body."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+
+class Engine(Protocol):
+    """Connections of one transport."""
+
+    async def exchange(
+        self, target: Target, method: str, headers: Mapping[str, str], body: bytes, timeout: float
+    ) -> Answer:
+        """Send a request and read its reply, within `timeout` seconds.
+
+        Raises `Unavailable`, `Misconfigured` or `LocalFault` when the request surely did not leave,
+        and `Unknown` when it may have been taken.
+        """
+
+    async def close(self) -> None:
+        """Close every connection; what is in flight ends `Unknown`."""
