@@ -84,7 +84,7 @@ async def cost(engine: Engine, port: int, sends: int, at_once: int) -> float:
 def run(work: Coroutine[Any, Any, float], loop: str) -> float:
     if loop == "asyncio":
         return asyncio.run(work)
-    import uvloop  # noqa: PLC0415  # only where it is asked for
+    import uvloop  # only where it is asked for
 
     return float(uvloop.run(work))
 

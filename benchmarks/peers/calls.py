@@ -13,8 +13,8 @@ SENDER = "codes@example.com"
 
 
 def aws(service: str, url: str) -> Any:
-    import boto3  # noqa: PLC0415  # each server loads its own SDK alone
-    from botocore.config import Config  # noqa: PLC0415
+    import boto3  # each server loads its own SDK alone
+    from botocore.config import Config
 
     return boto3.client(
         service,
@@ -45,9 +45,9 @@ def sns(url: str) -> Call:
 
 
 def twilio(url: str) -> Call:
-    from requests.adapters import HTTPAdapter  # noqa: PLC0415
-    from twilio.http.http_client import TwilioHttpClient  # noqa: PLC0415
-    from twilio.rest import Client  # noqa: PLC0415
+    from requests.adapters import HTTPAdapter
+    from twilio.http.http_client import TwilioHttpClient
+    from twilio.rest import Client
 
     http = TwilioHttpClient(pool_connections=True)
     http.session.mount("https://", HTTPAdapter(pool_maxsize=THREADS))
@@ -58,8 +58,8 @@ def twilio(url: str) -> Call:
 
 
 def sendgrid(url: str) -> Call:
-    from sendgrid import SendGridAPIClient  # noqa: PLC0415
-    from sendgrid.helpers.mail import Mail  # noqa: PLC0415
+    from sendgrid import SendGridAPIClient
+    from sendgrid.helpers.mail import Mail
 
     client = SendGridAPIClient("SG.bench")
     client.client.host = url
