@@ -139,8 +139,10 @@ async def measure(rounds: int, count: int, callers: int) -> None:
             beside += await mails(sidecar.port, count)
             others.disperse()
             await asyncio.sleep(SLOW + 1)  # what is in flight ends
+        lag = sidecar.call("GET", "/health").json["loop"]["lag_seconds"]
         await asyncio.to_thread(sidecar.stop)
         others.end()
+    sys.stdout.write(f"longest lag of the loop within the last minute {lag * 1000:.0f} ms\n")
     for name, part in (("p50", 0.5), ("p90", 0.9), ("p99", 0.99)):
         one, other = at(alone, part), at(beside, part)
         line = f"{name}  alone {one:7.1f} ms  beside {other:7.1f} ms  ratio {other / one:.2f}"

@@ -160,15 +160,19 @@ class Dispatcher:
             attempts = await chain.deliver(message, deadline, journal)
         except asyncio.CancelledError:  # the drain has ended; what is under way may be taken
             attempts = journal.cut_off()
+        await self._turn(claim.channel)
         delivery = self._entries.ended(
             claim, attempts, wish.asked_at, chain.retry_after, logged=journal.complete
         )
         if claimed is not None:
             await self._backlog.finish(claimed, delivery, self._left(deadline) + LAST_MOMENT)
-        with suppress(asyncio.CancelledError):  # the drain has ended, and this is the answer
-            await self._turns.take(claim.channel)
+        await self._turn(claim.channel)
         self._tell(delivery)
         return delivery
+
+    async def _turn(self, channel: str) -> None:
+        with suppress(asyncio.CancelledError):  # the drain has ended, but what was done is told
+            await self._turns.take(channel)
 
     async def _claim(
         self, claim: Claim, routes: Routes, deadline: float, ahead: Sequence[Attempt]

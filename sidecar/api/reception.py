@@ -22,7 +22,7 @@ from sidecar.listeners import peer_uid
 from sidecar.process import Seats
 
 BACKLOG = 1024
-BATCH = 64
+BATCH = 8
 """Connections accepted in one turn of the event loop."""
 PATIENCE = 0.5
 """Of the head deadline: so long a seat may be held for nothing before another caller gets it."""
