@@ -69,8 +69,9 @@ class Connection(asyncio.Protocol):
     def has_news(self) -> bool:
         """Whether something lies in the system's buffer that the loop has not read yet.
 
-        On an idle connection that is its end, or what nobody asked for; TLS has messages of its
-        own, too. Costs about 1 us, and spares a POST that the peer would never read.
+        On an idle connection that is its end, or what nobody asked for. TLS's own messages look the
+        same, but those of the handshake lie before the first reply. Costs about 1 us, and spares a
+        POST that the peer would never read.
         """
         return bool(self._poll.poll(0))
 

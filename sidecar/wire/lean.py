@@ -49,7 +49,7 @@ class LeanClient:
         """See `Engine`."""
         deadline = asyncio.get_running_loop().time() + timeout
         request = request_bytes(target, method, headers, body)
-        kept = await self._kept(target.origin)
+        kept = self._kept(target.origin)
         if kept is not None:
             try:
                 return await self._over(kept, target, method, request, deadline)
@@ -72,32 +72,18 @@ class LeanClient:
 
     # The pool
 
-    async def _kept(self, origin: Origin) -> Connection | None:
+    def _kept(self, origin: Origin) -> Connection | None:
         """The connection that came back last, where it is still good."""
         idle = self._idle.get(origin)
         while idle:
             connection = idle.pop()
-            # A process that was stopped for a while finds the pool as it was.
+            # A process that was stopped for a while finds the pool as it was; and one that the loop
+            # is about to close lies here for one more step of it.
             young = connection.idle_since + KEPT_FOR > asyncio.get_running_loop().time()
-            # One that the loop is about to close lies here for one more step of it.
-            good = young and connection.is_reusable
-            if good and (not connection.has_news or await self._still_good(connection, origin)):
+            if young and connection.is_reusable and not connection.has_news:
                 return connection
             connection.abort()
         return None
-
-    async def _still_good(self, connection: Connection, origin: Origin) -> bool:
-        """Let the loop read what has come: a message of TLS's own is no reason to part."""
-        plain = origin[0]
-        if plain:
-            return False
-        try:
-            await asyncio.sleep(0)  # the loop looks at its sockets behind what is ready ...
-            await asyncio.sleep(0)  # ... and has read by now
-        except BaseException:
-            connection.abort()
-            raise
-        return connection in self._open and connection.is_reusable and not connection.has_news
 
     def _keep(self, connection: Connection, origin: Origin) -> None:
         if self._closed is not None or not connection.is_reusable:
