@@ -9,6 +9,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
+from itertools import count, repeat
 from types import SimpleNamespace
 
 import pytest
@@ -207,14 +208,18 @@ def test_a_canary_is_found_wherever_it_stands(tmp_path):
 class Pages:
     """A sidecar that says these pages."""
 
-    def __init__(self, gauge="closed", **statuses):
+    def __init__(self, gauge="closed", left=repeat(None), **statuses):
+        self.left = iter(left)
         self.gauge = gauge
         self.statuses = statuses
         self.up = True
         self.life = object()
 
     def say(self, path):
-        standing = {"name": "one", "circuit": {"state": "closed"}, "usable": True}
+        left = next(self.left)
+        state = "closed" if left is None else "open"
+        circuit = {"state": state, "seconds_to_half_open": left}
+        standing = {"name": "one", "circuit": circuit, "usable": True}
         bodies = {
             "/health": json.dumps({"chains": {"sms": {"providers": [standing]}}}),
             "/metrics": f'otp_breaker_state{{provider="one",state="{self.gauge}"}} 1.0\n'
@@ -245,6 +250,9 @@ async def test_a_gauge_that_is_behind_and_a_red_probe_are_found(look):
     fine = await look(Pages())
     assert (fine.wrong_gauges, fine.red, fine.lags) == ([], [], [0.5])
     assert (await look(Pages("open"))).wrong_gauges != []
+    assert (await look(Pages("open", count(9, -1)))).wrong_gauges == []
+    assert (await look(Pages("half_open", count(9, -1)))).wrong_gauges != []
+    assert (await look(Pages("half_open", count(1)))).wrong_gauges == [], "opened anew meanwhile"
     assert (await look(Pages(readyz=503))).red != []
     assert (await look(Pages(livez=503))).red != []
 
