@@ -208,8 +208,8 @@ def test_a_canary_is_found_wherever_it_stands(tmp_path):
 class Pages:
     """A sidecar that says these pages."""
 
-    def __init__(self, gauge="closed", left=repeat(None), **statuses):
-        self.left = iter(left)
+    def __init__(self, gauge="closed", left=None, **statuses):
+        self.left = iter(left or repeat(None))
         self.gauge = gauge
         self.statuses = statuses
         self.up = True
