@@ -28,7 +28,7 @@ LEAST = 90.0
 SETTLE = 30.0
 """Seconds for every key to have its final answer, and for what is under way to end."""
 KEPT = 40.0
-"""Seconds until no provider keeps a connection: aiohttp's looks each 15 s for those of 15 s."""
+"""Seconds until no provider keeps a connection: each client closes those of 15 s in 30 s."""
 LONGEST_SKIP = 5.0
 """Seconds that a throttled provider is skipped where it names no time, or nonsense."""
 OUTAGE = 4.0
