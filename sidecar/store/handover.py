@@ -15,15 +15,19 @@ class Queue(Generic[J]):
     """What the loop puts in is there for the thread at once; a thread that sleeps is woken.
 
     It is woken once a turn, for all that the turn brings: one that wakes amid the turn does not get
-    the interpreter, or takes it from those who are about to bring more.
+    the interpreter, or takes it from those who are about to bring more. `handed_over` is told of
+    them then, on the loop: patience with the thread begins here, not while the loop stands still.
     """
 
-    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(
+        self, loop: asyncio.AbstractEventLoop, handed_over: Callable[[list[J]], None]
+    ) -> None:
         self._loop = loop
+        self._handed_over = handed_over
         self._jobs: deque[J] = deque()
         self._is_asleep = False  # the thread, or it is just about to be
         self._alarm: SimpleQueue[None] = SimpleQueue()
-        self._will_look = False
+        self._fresh: list[J] = []
 
     def __len__(self) -> int:
         return len(self._jobs)
@@ -31,15 +35,16 @@ class Queue(Generic[J]):
     def put(self, job: J) -> None:
         """On the event loop."""
         self._jobs.append(job)
-        if not self._will_look:
-            self._will_look = True
-            self._loop.call_soon(self._look)
+        self._fresh.append(job)
+        if len(self._fresh) == 1:
+            self._loop.call_soon(self._hand_over)
 
-    def _look(self) -> None:
-        self._will_look = False
+    def _hand_over(self) -> None:
+        fresh, self._fresh = self._fresh, []
         if self._is_asleep:
             self._is_asleep = False
             self._alarm.put(None)
+        self._handed_over(fresh)
 
     def get(self) -> J:
         """On the thread: the next one, waited for."""

@@ -56,8 +56,9 @@ class _Job(Generic[D]):
 
     work: Callable[[D], Any]
     future: asyncio.Future[Any]
-    due: float
     undo: Callable[[D, Any], None] | None = None
+    is_awaited: bool = True
+    due: float = 0.0
     taken: bool = False
     answer: Any = None
     error: Exception | None = None
@@ -89,7 +90,7 @@ class Writer(Generic[D]):
         Raises what `connect` raises; the thread has ended then.
         """
         self._loop = asyncio.get_running_loop()
-        self._queue = Queue(self._loop)
+        self._queue = Queue(self._loop, self._begin_waiting)
         self._deadlines = Deadlines(self._loop, self._give_up_waiting)
         opening = self._job(lambda _: None)
         # A daemon: a hung disk must not keep the process from ending.
@@ -117,7 +118,6 @@ class Writer(Generic[D]):
             raise LogUnavailable("too much waits for the log already")
         job = self._job(work, undo)
         self._queue.put(job)
-        self._deadlines.add(job)
         try:
             answer: T = await job.future
         except asyncio.CancelledError:
@@ -139,7 +139,14 @@ class Writer(Generic[D]):
     def _job(
         self, work: Callable[[D], Any], undo: Callable[[D, Any], None] | None = None
     ) -> _Job[D]:
-        return _Job(work, self._loop.create_future(), self._loop.time() + self._timeout, undo)
+        return _Job(work, self._loop.create_future(), undo)
+
+    def _begin_waiting(self, jobs: Sequence[_Job[D] | None]) -> None:
+        due = self._loop.time() + self._timeout
+        for job in jobs:
+            if job is not None and job.is_awaited:
+                job.due = due
+                self._deadlines.add(job)
 
     def _give_up_waiting(self, job: _Job[D]) -> None:
         with self._taking:
@@ -178,6 +185,7 @@ class Writer(Generic[D]):
             return
         undo, answer = job.undo, job.answer
         late = self._job(lambda db: undo(db, answer))
+        late.is_awaited = False
         # Nobody waits for it. Should it fail too, the next start closes what is left open.
         late.future.add_done_callback(asyncio.Future.exception)
         self._queue.put(late)

@@ -223,6 +223,19 @@ async def test_what_succeeds_after_its_caller_left_is_undone(how):
         assert await asyncio.wait_for(undone, PATIENT) == "stopped"
 
 
+async def test_a_loop_that_stands_still_as_it_asks_does_not_use_up_the_patience():
+    patience = 1.0
+    async with writing(timeout=patience) as (writer, ledger):
+        async with asyncio.timeout(PATIENT):
+            while not writer._queue._is_asleep:  # noqa: ASYNC110  # the thread tells nobody
+                await asyncio.sleep(0)
+        task = asyncio.create_task(writer.do(write("asked")))
+        await asyncio.sleep(0)
+        threading.Event().wait(1.1 * patience)  # the rest of the turn in which it was asked
+        assert await task == "asked"
+        assert ledger.rows == ["asked"]
+
+
 async def test_what_succeeds_in_the_turn_in_which_its_caller_leaves_is_undone():
     """The loop stood still: the answer and the end of the caller's patience are there at once."""
     undone = asyncio.get_running_loop().create_future()
@@ -237,6 +250,7 @@ async def test_what_succeeds_in_the_turn_in_which_its_caller_leaves_is_undone():
     async with writing() as (writer, _):
         task = asyncio.create_task(hurried())
         await asyncio.sleep(0)
+        await asyncio.sleep(0)  # it is handed over at the end of the turn
         blocked = threading.Event()
         while not writer.commits:
             blocked.wait(SOON)

@@ -21,7 +21,8 @@ turns = st.lists(
 def test_whatever_is_put_in_is_served_once_and_in_order(turns, limit):
     async def scenario():
         loop = asyncio.get_running_loop()
-        queue, served = Queue(loop), []
+        served, handed_over = [], []
+        queue = Queue(loop, handed_over.extend)
 
         def serve():
             while (first := queue.get()) is not None:
@@ -51,6 +52,7 @@ def test_whatever_is_put_in_is_served_once_and_in_order(turns, limit):
             queue.put(None)
             await asyncio.to_thread(thread.join, PATIENT)
         assert served == put
+        assert handed_over == [*put, None]
         assert not thread.is_alive()
 
     asyncio.run(scenario())
