@@ -140,7 +140,7 @@ class Connection(RequestHandler):
         self._served = self._request_in_progress = False
         if self._handler_waiter is not None:
             self._handler_waiter.set_result(None)
-        if self.transport is None:
+        if self.transport is None or self.transport.is_closing():  # uvloop's `write` would raise
             return
         self.transport.write(data)
         if close:
