@@ -38,7 +38,7 @@ USERS = {  # of a library: these modules, and what lies beneath them
     "yarl": ("sidecar.wire.target",),
     "yaml": ("sidecar.config",),
     "pluggy": ("sidecar.hookspecs", "sidecar.registry"),
-    "sqlite3": ("sidecar.store.sqlite",),
+    "sqlite3": ("sidecar.store.sqlite", "sidecar.store.checkpoint"),
     "pytest": ("sidecar.testing",),
     "boto3": ("sidecar_aws",),
     "botocore": ("sidecar_aws",),

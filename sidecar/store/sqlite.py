@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import sqlite3
 import time
@@ -12,6 +13,7 @@ from typing import Literal, TypeVar
 
 from sidecar.delivery.model import Attempt, Delivery
 from sidecar.store import Claim, Claimed, Existing, LogError, LogUnavailable, Recovery, tables
+from sidecar.store.checkpoint import BACKSTOP, Checkpointer
 from sidecar.store.files import lock, prepare
 from sidecar.store.recovery import under_way
 from sidecar.store.schema import MIGRATIONS, migrate, version_of
@@ -26,6 +28,8 @@ OPEN_PATIENCE = 5.0
 """Seconds that a start waits for another program to unlock the file."""
 CLOSE_PATIENCE = 5.0
 """Seconds that closing waits for the thread to write what is queued."""
+CHECKPOINT_PATIENCE = 1.0
+"""Seconds that closing waits for the checkpoint under way."""
 CHECK_LIMIT = 64 * 2**20
 """Bytes up to which a start checks every page: 0.15 s (2 ms a MB), more would be felt."""
 _WAL_LIMIT = 16 * 2**20
@@ -71,6 +75,7 @@ class SqliteLog:
         self._now = now
         self._gaps = gaps
         self._writer: Writer[_Database] = Writer(timeout)
+        self._checkpointer: Checkpointer | None = None
 
     @property
     def commits(self) -> int:
@@ -80,6 +85,8 @@ class SqliteLog:
         writer: Writer[_Database] = Writer(self._timeout)
         found = await writer.start(self._connect)
         self._writer = writer
+        self._checkpointer = Checkpointer(self._path, lambda: writer.commits)
+        self._checkpointer.start()
         return found
 
     async def claim(
@@ -108,6 +115,10 @@ class SqliteLog:
         await self._writer.do(_Database.prove_writable)
 
     async def close(self) -> None:
+        if self._checkpointer is not None:
+            self._checkpointer.stop()
+            ended = asyncio.to_thread(self._checkpointer.join, CHECKPOINT_PATIENCE)
+            await asyncio.wait({asyncio.ensure_future(ended)}, timeout=CHECKPOINT_PATIENCE)
         await self._writer.close(CLOSE_PATIENCE)
 
     def _connect(self) -> tuple[_Database, Recovery]:
@@ -221,6 +232,7 @@ class _Database:
             raise LogError("its file system cannot hold a write-ahead log: put it on a local disk")
         execute(f"PRAGMA synchronous = {self._durability}")
         execute(f"PRAGMA journal_size_limit = {_WAL_LIMIT}")
+        execute(f"PRAGMA wal_autocheckpoint = {BACKSTOP}")
 
 
 def _primary_code(error: sqlite3.Error) -> int:
