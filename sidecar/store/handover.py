@@ -17,6 +17,8 @@ class Queue(Generic[J]):
     It is woken once a turn, for all that the turn brings: one that wakes amid the turn does not get
     the interpreter, or takes it from those who are about to bring more. `handed_over` is told of
     them then, on the loop: patience with the thread begins here, not while the loop stands still.
+
+    Jobs stand in lanes, and the lanes take turns: a burst in one waits for itself.
     """
 
     def __init__(
@@ -24,20 +26,29 @@ class Queue(Generic[J]):
     ) -> None:
         self._loop = loop
         self._handed_over = handed_over
-        self._jobs: deque[J] = deque()
+        self._lanes: dict[str, deque[J]] = {}
+        self._turn = 0  # the lane whose turn it is, on the thread
         self._is_asleep = False  # the thread, or it is just about to be
+        self._has_ended = False
         self._alarm: SimpleQueue[None] = SimpleQueue()
         self._fresh: list[J] = []
 
     def __len__(self) -> int:
-        return len(self._jobs)
+        return sum(map(len, list(self._lanes.values())))
 
-    def put(self, job: J) -> None:
+    def put(self, job: J, lane: str = "") -> None:
         """On the event loop."""
-        self._jobs.append(job)
+        if lane not in self._lanes:
+            self._lanes[lane] = deque()
+        self._lanes[lane].append(job)
         self._fresh.append(job)
         if len(self._fresh) == 1:
             self._loop.call_soon(self._hand_over)
+
+    def end(self) -> None:
+        """On the event loop: nothing is put in any more."""
+        self._has_ended = True
+        self._alarm.put(None)
 
     def _hand_over(self) -> None:
         fresh, self._fresh = self._fresh, []
@@ -46,19 +57,33 @@ class Queue(Generic[J]):
             self._alarm.put(None)
         self._handed_over(fresh)
 
-    def get(self) -> J:
-        """On the thread: the next one, waited for."""
-        while not self._jobs:
+    def get(self) -> J | None:
+        """On the thread: the next one, waited for; None when all were served and it has ended."""
+        while not (job := self.get_waiting(1)):
+            if self._has_ended:
+                # What was put in before the end came is served.
+                return next(iter(self.get_waiting(1)), None)
             self._is_asleep = True
             # Looked at once more: who came before the flag was up wakes nobody.
-            if not self._jobs:
+            if not len(self) and not self._has_ended:
                 self._alarm.get()
             self._is_asleep = False
-        return self._jobs.popleft()
+        return job[0]
 
     def get_waiting(self, limit: int) -> list[J]:
-        """On the thread: what waits, `limit` of it at most."""
-        return [self._jobs.popleft() for _ in range(min(limit, len(self._jobs)))]
+        """On the thread: what waits, `limit` of it at most, one of each lane after the other."""
+        found: list[J] = []
+        lanes = list(self._lanes.values())
+        empty = 0
+        while len(found) < limit and empty < len(lanes):
+            lane = lanes[self._turn % len(lanes)]
+            self._turn += 1
+            if lane:
+                found.append(lane.popleft())
+                empty = 0
+            else:
+                empty += 1
+        return found
 
 
 class Awaited(Protocol):

@@ -93,17 +93,23 @@ class SqliteLog:
         self, claim: Claim, *, keep_keys: float, first: Sequence[Attempt] = ()
     ) -> Claimed | Existing:
         return await self._writer.do(
-            lambda db: tables.claim(db.connection, claim, keep_keys, first), undo=_withdraw
+            lambda db: tables.claim(db.connection, claim, keep_keys, first),
+            _withdraw,
+            claim.channel,
         )
 
     async def sending(
         self, claimed: Claimed, so_far: Sequence[Attempt], provider: str, kind: str, at: float
     ) -> None:
         attempt = under_way(provider, kind, at)
-        await self._writer.do(lambda db: tables.sending(db.connection, claimed, so_far, attempt))
+        await self._writer.do(
+            lambda db: tables.sending(db.connection, claimed, so_far, attempt), lane=provider
+        )
 
     async def finish(self, claimed: Claimed, delivery: Delivery) -> None:
-        await self._writer.do(lambda db: tables.finish(db.connection, claimed, delivery))
+        await self._writer.do(
+            lambda db: tables.finish(db.connection, claimed, delivery), lane=delivery.channel
+        )
 
     async def get(self, delivery_id: str) -> Delivery | None:
         return await self._writer.do(lambda db: tables.get(db.connection, delivery_id))

@@ -16,8 +16,8 @@ from typing import Any, Generic, Protocol, TypeVar
 from sidecar.store import LogUnavailable
 from sidecar.store.handover import Deadlines, Queue
 
-GROUP_LIMIT = 512
-"""Jobs in one transaction, at most."""
+GROUP_LIMIT = 128
+"""Jobs in one transaction, at most: more save little, and who comes next waits for all of them."""
 BACKLOG_LIMIT = 10_000
 """Jobs that wait; with more than these the disk has hung, and the rest is refused at once."""
 HANG = 2.0
@@ -79,10 +79,9 @@ class Writer(Generic[D]):
         self._trouble: Exception | None = None
         self._thread: threading.Thread | None = None
         self._loop: asyncio.AbstractEventLoop
-        self._queue: Queue[_Job[D] | None]
+        self._queue: Queue[_Job[D]]
         self._deadlines: Deadlines[_Job[D]]
         self._accepts = False
-        self._is_last = False
 
     async def start(self, connect: Callable[[], tuple[D, T]]) -> T:
         """Start the thread, and give what `connect`, run there, gives beside the database.
@@ -101,23 +100,28 @@ class Writer(Generic[D]):
         try:
             answer: T = await opening.future
         except asyncio.CancelledError:
-            self._queue.put(None)
+            self._queue.end()
             raise
         self._accepts = True
         return answer
 
-    async def do(self, work: Callable[[D], T], undo: Callable[[D, T], None] | None = None) -> T:
+    async def do(
+        self,
+        work: Callable[[D], T],
+        undo: Callable[[D, T], None] | None = None,
+        lane: str = "",
+    ) -> T:
         """What `work` gives, once it is committed. Raises LogUnavailable, or what `work` raises.
 
         Where the commit hangs until the caller is told that it failed, and succeeds after all,
-        `undo` is carried out with the answer.
+        `undo` is carried out with the answer. Lanes take turns (`handover.Queue`).
         """
         if not self._accepts:
             raise LogUnavailable("the log is not open")
         if len(self._queue) >= BACKLOG_LIMIT:
             raise LogUnavailable("too much waits for the log already")
         job = self._job(work, undo)
-        self._queue.put(job)
+        self._queue.put(job, lane)
         try:
             answer: T = await job.future
         except asyncio.CancelledError:
@@ -129,7 +133,7 @@ class Writer(Generic[D]):
         """Carry out what is queued, close the database, and wait `patience` seconds for that."""
         self._accepts = False
         if self._thread is not None and self._thread.is_alive():
-            self._queue.put(None)
+            self._queue.end()
             # Joined elsewhere, and with a bound: the loop must not wait for a hung disk.
             joined = self._loop.run_in_executor(None, self._thread.join, patience)
             await asyncio.wait({joined}, timeout=patience)
@@ -141,10 +145,10 @@ class Writer(Generic[D]):
     ) -> _Job[D]:
         return _Job(work, self._loop.create_future(), undo)
 
-    def _begin_waiting(self, jobs: Sequence[_Job[D] | None]) -> None:
+    def _begin_waiting(self, jobs: Sequence[_Job[D]]) -> None:
         due = self._loop.time() + self._timeout
         for job in jobs:
-            if job is not None and job.is_awaited:
+            if job.is_awaited:
                 job.due = due
                 self._deadlines.add(job)
 
@@ -200,7 +204,7 @@ class Writer(Generic[D]):
             self._tell([opening])
             return
         self._tell([opening])
-        while not self._is_last and (job := self._queue.get()) is not None:
+        while (job := self._queue.get()) is not None:
             if self._begin(database, job):
                 group = self._take(job)
                 self._carry_out(database, group)
@@ -229,12 +233,7 @@ class Writer(Generic[D]):
 
     def _take(self, first: _Job[D]) -> list[_Job[D]]:
         """All that waits, now that a transaction is open, but for what was given up meanwhile."""
-        group = [first]
-        for job in self._queue.get_waiting(GROUP_LIMIT - 1):
-            if job is None:
-                self._is_last = True  # nothing is accepted after it
-            else:
-                group.append(job)
+        group = [first, *self._queue.get_waiting(GROUP_LIMIT - 1)]
         with self._taking:
             taken = [job for job in group if not job.future.done()]
             for job in taken:

@@ -28,10 +28,8 @@ def test_whatever_is_put_in_is_served_once_and_in_order(turns, limit):
             while (first := queue.get()) is not None:
                 group = [first, *queue.get_waiting(limit)]
                 assert len(group) <= limit + 1
-                served.extend(job for job in group if job is not None)
+                served.extend(group)
                 for job in group:
-                    if job is None:
-                        return
                     loop.call_soon_threadsafe(job.set_result, None)
 
         thread = threading.Thread(target=serve, daemon=True)
@@ -49,13 +47,34 @@ def test_whatever_is_put_in_is_served_once_and_in_order(turns, limit):
                 else:
                     await asyncio.sleep(0)
             await asyncio.gather(*put)  # one wake-up that is lost, and this waits for ever
-            queue.put(None)
+            queue.end()
             await asyncio.to_thread(thread.join, PATIENT)
         assert served == put
-        assert handed_over == [*put, None]
+        assert handed_over == put
         assert not thread.is_alive()
 
     asyncio.run(scenario())
+
+
+async def test_lanes_take_turns():
+    queue = Queue(asyncio.get_running_loop(), lambda _: None)
+    for number in range(6):
+        queue.put(f"sms {number}", "sms")
+    queue.put("email 0", "email")
+    queue.put("email 1", "email")
+    assert queue.get() == "sms 0"
+    assert queue.get_waiting(4) == ["email 0", "sms 1", "email 1", "sms 2"]
+    assert len(queue) == 3
+    queue.put("email 2", "email")
+    assert set(queue.get_waiting(2)) == {"email 2", "sms 3"}
+
+
+async def test_what_was_put_in_before_the_end_is_served():
+    queue = Queue(asyncio.get_running_loop(), lambda _: None)
+    queue.put("one", "a")
+    queue.put("two", "b")
+    queue.end()
+    assert [queue.get(), queue.get(), queue.get()] == ["one", "two", None]
 
 
 class Timers:
