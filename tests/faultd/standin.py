@@ -24,6 +24,10 @@ class Speaker(Protocol):
     async def serve(self, standin: StandIn, connection: Connection, *, private: bool) -> None: ...
 
 
+CLOSING = 5.0
+"""Seconds for the kept connections of a provider that breaks to be closed."""
+
+
 class StandIn:
     """A named provider of `kind`, on two listeners.
 
@@ -64,8 +68,12 @@ class StandIn:
         if fault.stage == "listen":
             await asyncio.gather(self.plain.refuse(), self.tls.refuse())
         if fault.stage in EARLY:
-            for connection in [one for one in self._connections if one.idle]:
+            dropped = [one for one in self._connections if one.idle]
+            for connection in dropped:
                 connection.drop()
+            # Closed when this is answered: else the next request may still be put on one of them.
+            closed = (connection.writer.wait_closed() for connection in dropped)
+            await asyncio.wait_for(asyncio.gather(*closed, return_exceptions=True), CLOSING)
 
     async def heal(self) -> None:
         self.fault = None
