@@ -102,7 +102,8 @@ class Dispatcher:
         """The same, begun: what becomes of it, or the `Declined`. Not to be cancelled."""
         body_hash = self._fingerprint.of("body", wish.body)
         key_hash = None if wish.key is None else self._fingerprint.of("key", wish.key)
-        name = key_hash or f"id {wish.message.id or next(self._unnamed)}"
+        # No id that a caller may give begins with a space.
+        name = key_hash or f"id {wish.message.id or f' {next(self._unnamed)}'}"
         if (running := self._under_way.get(name)) is not None:
             joined = asyncio.ensure_future(self._join(running, body_hash, wish))
             joined.add_done_callback(_retrieve)

@@ -383,3 +383,21 @@ async def test_a_stop_while_it_is_claimed_is_told(house):
     with pytest.raises(Draining):
         await sending
     assert house.calls == 0
+
+
+async def test_a_send_without_a_name_is_not_taken_for_one_whose_id_is_a_number():
+    held = asyncio.Event()
+
+    async def hold(_):
+        await held.wait()
+        return Receipt("r")
+
+    house = await opened([hold] * 6)
+    named = [asyncio.create_task(house.send(id=str(n), text=f"Your code is {n}")) for n in range(3)]
+    await asyncio.sleep(0)
+    unnamed = [asyncio.create_task(house.send(text=f"Your code is 1{n}")) for n in range(3)]
+    for _ in range(20):
+        await asyncio.sleep(0)
+    held.set()
+    ended = await asyncio.gather(*named, *unnamed)
+    assert [one.status for one in ended] == [Status.ACCEPTED] * 6

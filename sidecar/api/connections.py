@@ -105,7 +105,9 @@ class Connection(RequestHandler):
             cast(asyncio.Transport, self.transport).pause_reading()
             return
         if self._express is not None:
-            if not self._force_close and not self._close and self._express.take(self, data):
+            # A caller that does not read its answers is aiohttp's, which waits until it does.
+            free = not (self._paused or self._close or self._force_close)
+            if free and self._express.take(self, data):
                 return
             self._express = None
         while len(data) > _PIECE:
@@ -137,9 +139,7 @@ class Connection(RequestHandler):
 
     def answer(self, data: bytes, *, close: bool) -> None:
         """It has ended, with this answer."""
-        self._served = self._request_in_progress = False
-        if self._handler_waiter is not None:
-            self._handler_waiter.set_result(None)
+        self._over()
         if self.transport is None or self.transport.is_closing():  # uvloop's `write` would raise
             return
         self.transport.write(data)
@@ -157,6 +157,16 @@ class Connection(RequestHandler):
             self._behind.clear()
             self.transport.resume_reading()
             self.data_received(behind)
+
+    def drop(self) -> None:
+        """It has ended, and there is no answer."""
+        self._over()
+        self.force_close()
+
+    def _over(self) -> None:
+        self._served = self._request_in_progress = False
+        if self._handler_waiter is not None and not self._handler_waiter.done():
+            self._handler_waiter.set_result(None)
 
     def _process_keepalive(self) -> None:
         if self._served:

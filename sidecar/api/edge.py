@@ -76,6 +76,8 @@ def guard(door: Door | None, handler: Handler) -> Handler:
 
 def greet(request: Asked) -> None:
     """Give the request its id, and the log lines of its send the same."""
+    # A request that came behind another one begins in the other's context.
+    structlog.contextvars.clear_contextvars()
     request[_ID], request[_TRACE] = _request_id(request), _trace(request)
     structlog.contextvars.bind_contextvars(request_id=request[_ID], **request[_TRACE])
 

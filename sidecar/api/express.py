@@ -34,7 +34,10 @@ _PLAIN = re.compile(
 )
 _LENGTH = re.compile(r"[1-9][0-9]{0,4}")
 _NOT_PLAIN = frozenset(
-    {"connection", "expect", "transfer-encoding", "upgrade", "te", "trailer", "keep-alive"}
+    {
+        *{"connection", "proxy-connection", "keep-alive", "upgrade", "sec-websocket-key1"},
+        *{"expect", "transfer-encoding", "te", "trailer"},
+    }
 )
 
 
@@ -107,7 +110,7 @@ class ExpressLane:
     ) -> None:
         if sending.cancelled():
             connection.desk.end(connection)
-            connection.force_close()
+            connection.drop()
             return
         error = sending.exception()
         try:

@@ -1,7 +1,8 @@
 """Checkpoints beside the writer: what was committed goes from the write-ahead log into the file.
 
 A checkpoint syncs both files to the disk, 10 to 20 ms on a quiet one. Where the commit makes it, as
-is SQLite's default, every send that waits for the log then waits for that too.
+is SQLite's default, every send that waits for the log then waits for that too. What stays with the
+writer is the commit behind a checkpoint: it begins the write-ahead log anew and syncs its head.
 """
 
 from __future__ import annotations
@@ -15,8 +16,9 @@ from pathlib import Path
 
 INTERVAL = 0.25
 """Seconds between two looks at the write-ahead log."""
-ENOUGH = 2**20
-"""Bytes of a write-ahead log from which one is worth it."""
+ENOUGH, ENOUGH_COMMITS = 2**20, 200
+"""Bytes of a write-ahead log, and commits since the last one, from which one is worth it. The log's
+file does not shrink, so its size alone would not tell."""
 BACKSTOP = 8_000
 """Pages (of 4 KiB) from which a commit makes one after all: under a load without a pause the log is
 never read to its end from beside, and would grow for ever."""
@@ -53,7 +55,7 @@ class Checkpointer:
         with suppress(sqlite3.Error), closing(sqlite3.connect(path, timeout=0.0)) as database:
             while not self._ended.wait(INTERVAL):
                 commits = self._commits()
-                if commits != done and _size(f"{path}-wal") >= ENOUGH:
+                if commits - done >= ENOUGH_COMMITS and _size(f"{path}-wal") >= ENOUGH:
                     done = commits
                     with suppress(sqlite3.Error):  # busy, or the disk is full: the next one
                         database.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()

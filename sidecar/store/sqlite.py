@@ -94,8 +94,8 @@ class SqliteLog:
     ) -> Claimed | Existing:
         return await self._writer.do(
             lambda db: tables.claim(db.connection, claim, keep_keys, first),
-            _withdraw,
-            claim.channel,
+            undo=self._withdraw,
+            lane=claim.channel,
         )
 
     async def sending(
@@ -127,6 +127,10 @@ class SqliteLog:
             await asyncio.wait({asyncio.ensure_future(ended)}, timeout=CHECKPOINT_PATIENCE)
         await self._writer.close(CLOSE_PATIENCE)
 
+    def _withdraw(self, db: _Database, answer: Claimed | Existing) -> None:
+        if isinstance(answer, Claimed):
+            tables.withdraw(db.connection, answer, gaps=self._gaps)
+
     def _connect(self) -> tuple[_Database, Recovery]:
         """Open the file, on the writer's thread. Raises LogError."""
         try:
@@ -140,11 +144,6 @@ class SqliteLog:
             raise LogError(f"{self._path}: {_words_at_start(error)}") from error
         except LogError as error:
             raise LogError(f"{self._path}: {error}") from error
-
-
-def _withdraw(db: _Database, answer: Claimed | Existing) -> None:
-    if isinstance(answer, Claimed):
-        tables.withdraw(db.connection, answer)
 
 
 def _open(path: Path, durability: Durability) -> _Database:

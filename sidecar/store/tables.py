@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from sidecar.delivery.model import Attempt, Delivery, Status
 from sidecar.store import Claim, Claimed, Existing, NotUnderWay, Recovery, is_same, trail
-from sidecar.store.recovery import closed
+from sidecar.store.recovery import MAYBE_SENT, closed
 from sidecar.store.schema import Statements
 
 _TOO_LATE = "the log answered too late"
@@ -71,7 +71,7 @@ _END = """
 """
 _WITHDRAW = """
     UPDATE deliveries
-    SET status = 'unavailable', ended_at = started_at, reason = ?, attempts = '[]'
+    SET status = ?, ended_at = started_at, reason = ?, attempts = '[]'
     WHERE id = ? AND run = ? AND status = 'pending'
 """
 _KEEP_RUN = "INSERT OR REPLACE INTO earlier_runs VALUES (?, ?, ?)"
@@ -113,9 +113,13 @@ def _claim_known(db: Statements, claim: Claim, oldest: float, attempts: str) -> 
     return Claimed(found.id, found.run + 1)
 
 
-def withdraw(db: Statements, claimed: Claimed) -> None:
-    """Give back a claim whose caller was told that it failed: surely not sent, may run again."""
-    db.execute(_WITHDRAW, (_TOO_LATE, claimed.id, claimed.run))
+def withdraw(db: Statements, claimed: Claimed, *, gaps: bool = False) -> None:
+    """Give back a claim whose caller was told that it failed: surely not sent, may run again.
+
+    With `gaps` it may have been sent all the same, without its row, and may not run again.
+    """
+    end = (Status.UNKNOWN, MAYBE_SENT) if gaps else (Status.UNAVAILABLE, _TOO_LATE)
+    db.execute(_WITHDRAW, (str(end[0]), end[1], claimed.id, claimed.run))
 
 
 def sending(db: Statements, claimed: Claimed, so_far: Sequence[Attempt], attempt: Attempt) -> None:

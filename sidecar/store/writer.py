@@ -20,6 +20,8 @@ GROUP_LIMIT = 128
 """Jobs in one transaction, at most: more save little, and who comes next waits for all of them."""
 BACKLOG_LIMIT = 10_000
 """Jobs that wait; with more than these the disk has hung, and the rest is refused at once."""
+LAST_WORD = 0.5
+"""Seconds that the thread waits at its end for the loop to hear its last answers."""
 HANG = 2.0
 """Seconds past its timeout that a job already being carried out is waited for."""
 
@@ -204,12 +206,24 @@ class Writer(Generic[D]):
             self._tell([opening])
             return
         self._tell([opening])
+        self._serve(database)
+        self._hear_the_last()
+        self._serve(database)
+        database.close()
+
+    def _serve(self, database: D) -> None:
         while (job := self._queue.get()) is not None:
             if self._begin(database, job):
                 group = self._take(job)
                 self._carry_out(database, group)
                 self._tell(group)
-        database.close()
+
+    def _hear_the_last(self) -> None:
+        """Wait until the loop has looked at the last answers: one given in vain is taken back."""
+        heard = threading.Event()
+        with suppress(RuntimeError):  # the loop has been closed
+            self._loop.call_soon_threadsafe(heard.set)
+            heard.wait(LAST_WORD)
 
     def _tell(self, jobs: Sequence[_Job[D]]) -> None:
         with suppress(RuntimeError):  # the loop has been closed: nobody is left to be told

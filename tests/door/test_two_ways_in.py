@@ -247,3 +247,23 @@ def test_a_kept_connection_is_closed_in_its_time(begin):
     with connect(sidecar, PATIENCE) as connection:
         assert exchange(connection, send_request()).status == 200
         assert connection.recv(1) == b""
+
+
+def test_a_request_behind_another_is_not_logged_under_the_others_trace(sidecar):
+    with connect(sidecar) as connection:
+        connection.sendall(sms("X-Request-Id: given-traced", TRACE))
+        connection.sendall(sms("X-Request-Id: given-behind"))
+        received = b""
+        while received.count(b'"attempts"') < 2:
+            received += connection.recv(65536)
+
+    def line(name):
+        found = [x for x in sidecar.events("delivery") if x.get("request_id") == name]
+        return found[0] if found else None
+
+    traced, behind = (
+        wait_for(lambda name=name: line(name), "its line")
+        for name in ("given-traced", "given-behind")
+    )
+    assert traced["trace_id"] == "a" * 32
+    assert "trace_id" not in behind

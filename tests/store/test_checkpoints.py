@@ -18,7 +18,7 @@ async def test_what_was_committed_comes_into_the_file_while_the_log_is_open(tmp_
     log = SqliteLog(path)
     await log.open()
     before = size_of(path)
-    for number in range(80):  # 1.6 MB
+    for number in range(250):  # 5 MB
         await write(log, claim_of, number)
     # A commit would checkpoint from BACKSTOP pages on, 32 MB: this is the thread's doing.
     wait_for(lambda: size_of(path) - before > 80 * 20_000, "the checkpoint")
@@ -33,7 +33,7 @@ async def test_a_short_log_is_left_alone(tmp_path, claim_of, monkeypatch):
     log = SqliteLog(path)
     await log.open()
     before = size_of(path)
-    for number in range(80):
+    for number in range(250):
         await write(log, claim_of, number)
     wait_for(lambda: len(looks) > 3, "a look")
     assert size_of(path) == before
@@ -44,7 +44,7 @@ async def test_a_short_log_is_left_alone(tmp_path, claim_of, monkeypatch):
 async def test_nothing_is_left_beside_the_file_at_the_end(tmp_path, claim_of):
     log = SqliteLog(tmp_path / "deliveries.db")
     await log.open()
-    for number in range(80):
+    for number in range(250):
         await write(log, claim_of, number)
     await log.close()
     assert not (tmp_path / "deliveries.db-wal").exists()

@@ -244,7 +244,7 @@ async def test_what_succeeds_in_the_turn_in_which_its_caller_leaves_is_undone():
         undone.get_loop().call_soon_threadsafe(undone.set_result, answer)
 
     async def hurried():
-        async with asyncio.timeout(SOON):
+        async with asyncio.timeout(25 * SOON):  # a busy machine must hand it over before
             return await writer.do(write("late"), undo=undo)
 
     async with writing() as (writer, _):
@@ -254,7 +254,7 @@ async def test_what_succeeds_in_the_turn_in_which_its_caller_leaves_is_undone():
         blocked = threading.Event()
         while not writer.commits:
             blocked.wait(SOON)
-        blocked.wait(5 * SOON)  # the thread has told it, and nobody could hear
+        blocked.wait(30 * SOON)  # the thread has told it, and nobody could hear
         with pytest.raises(TimeoutError):
             await task
         assert await asyncio.wait_for(undone, PATIENT) == "late"
@@ -335,3 +335,17 @@ async def still_serves(writer):
                 return await writer.do(write("served"))
             except LogUnavailable:
                 await asyncio.sleep(0)
+
+
+async def test_an_answer_that_comes_too_late_at_the_end_is_taken_back():
+    undone = []
+    async with writing() as (writer, ledger):
+        late = await stopped_in_commit(writer, ledger, undo=lambda _, answer: undone.append(answer))
+        late.cancel()
+        await asyncio.sleep(0)
+        closing = asyncio.create_task(writer.close(PATIENT))
+        await asyncio.sleep(SOON)
+        ledger.may_commit.set()
+        await closing
+        assert undone == ["stopped"]
+        assert ledger.closed

@@ -210,3 +210,14 @@ async def test_a_claim_that_is_given_back_leaves_no_attempt_under_way(sqlite, cl
     )
     assert rows == (0,)
     assert (await sqlite.get("d-1")).status.surely_not_sent
+
+
+async def test_a_claim_that_is_given_back_may_have_been_sent_where_rows_may_lack(
+    tmp_path, claim_of
+):
+    log = SqliteLog(tmp_path / "deliveries.db", gaps=True)
+    await log.open()
+    claimed = await log.claim(claim_of(), keep_keys=60.0)
+    await log._writer.do(lambda db: log._withdraw(db, claimed))
+    assert (await log.get("d-1")).status is Status.UNKNOWN
+    await log.close()
