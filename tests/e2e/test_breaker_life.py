@@ -39,7 +39,8 @@ def test_five_failures_open_then_sends_skip_it_then_two_successes_close(start, v
     assert circuit()["state"] == "half_open", "one success is not enough"
     assert sidecar.send().trail == [("first", "accepted")]
     assert circuit()["state"] == "closed"
-    changes = [(e["before"], e["after"]) for e in sidecar.events("circuit")]
+    told = wait_for(lambda: sidecar.events("circuit")[1:] and sidecar.events("circuit"), "both")
+    changes = [(e["before"], e["after"]) for e in told]
     assert changes == [("closed", "open"), ("half_open", "closed")]
     page = sidecar.call("GET", "/metrics").body.decode()
     assert 'otp_breaker_state{provider="first",state="closed"} 1.0' in page

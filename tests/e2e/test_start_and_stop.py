@@ -122,7 +122,8 @@ def test_a_log_that_was_removed_refuses_and_says_so(start, tmp_path):
     shutil.rmtree(tmp_path / "data")
     answer = sidecar.send()
     assert (answer.status, answer.json["code"]) == (503, "log_unavailable")
-    assert "removed" in sidecar.events("log_unavailable")[0]["reason"]
+    told = wait_for(lambda: sidecar.events("log_unavailable"), "the line")
+    assert "removed" in told[0]["reason"]
     wait_for(lambda: sidecar.call("GET", "/readyz").status == 503, "readiness to turn red")
     assert sidecar.call("GET", "/livez").status == 200
 
