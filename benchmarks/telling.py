@@ -37,6 +37,7 @@ async def work(deliveries: int) -> None:
     try:
         from sidecar.canonical import CanonicalLine
     except ImportError:
+        # An older checkout has it there.
         from sidecar.logs import CanonicalLine  # type: ignore[attr-defined,no-redef]
     logs.redactor.add(SECRETS)
     logs.configure(human=False)

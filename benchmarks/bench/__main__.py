@@ -65,6 +65,10 @@ def _arguments() -> argparse.Namespace:
     given = parser.parse_args()
     given.tree = given.tree.resolve()
     given.only = tuple(given.only.split(","))
+    if unknown := set(given.only) - set(PARTS):
+        parser.error(
+            f"--only: no such part: {', '.join(sorted(unknown))}; there are: {', '.join(PARTS)}"
+        )
     if given.out is None:
         given.out = Path(tempfile.mkdtemp(prefix="otp-sidecar-results-")) if given.quick else HOME
     return given

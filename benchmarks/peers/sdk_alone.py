@@ -23,7 +23,7 @@ def main() -> None:
     while time.monotonic() - began < seconds:
         call(to, "Your code is 482913. It is good for five minutes. Do not share it.")
         made += 1
-    print(made, time.monotonic() - began, time.process_time() - before)  # noqa: T201
+    print(made, time.monotonic() - began, time.process_time() - before)  # noqa: T201  # the bench reads it
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ from functools import partial
 from bench.course import Course, Run, Table
 from bench.processes import memory_mb
 from bench.report import told
+from bench.rows import usual_columns
 from bench.stats import Reading, ratios
 
 CROWD, FEW, UPSTREAM = 2000, 100, 0.5
@@ -22,10 +23,7 @@ def measure(course: Course) -> None:
 def _row(name: str, runs: list[Run]) -> tuple[str, ...]:
     return (
         name,
-        told(Reading.of([run.per_second for run in runs])),
-        told(Reading.of([run.cpu * 1e6 for run in runs])),
-        told(Reading.of([run.p50 * 1e3 for run in runs])),
-        told(Reading.of([run.p99 * 1e3 for run in runs])),
+        *usual_columns(runs),
         told(Reading.of([run.never for run in runs])),
         told(Reading.of([run.fair for run in runs])),
         told(Reading.of([run.refused for run in runs])),

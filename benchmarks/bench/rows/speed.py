@@ -10,7 +10,7 @@ from typing import Any
 from bench import peers
 from bench.course import MAIL, SMS, Course, Run, Table, stopping
 from bench.peers import Missing, Peer
-from bench.report import told
+from bench.rows import usual_columns
 from bench.stats import Reading, ratios
 
 C = 64
@@ -29,10 +29,7 @@ def row(name: str, runs: list[Run]) -> tuple[str, ...]:
     """A line of a table: medians with spread, and how busy the tools were at the most."""
     return (
         name,
-        told(Reading.of([run.per_second for run in runs])),
-        told(Reading.of([run.cpu * 1e6 for run in runs])),
-        told(Reading.of([run.p50 * 1e3 for run in runs])),
-        told(Reading.of([run.p99 * 1e3 for run in runs])),
+        *usual_columns(runs),
         f"{max(run.stub_share for run in runs):.0%}",
         f"{max(run.load_share for run in runs):.0%}",
     )
