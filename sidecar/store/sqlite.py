@@ -92,24 +92,18 @@ class SqliteLog:
     async def claim(
         self, claim: Claim, *, keep_keys: float, first: Sequence[Attempt] = ()
     ) -> Claimed | Existing:
-        return await self._writer.do(
-            lambda db: tables.claim(db.connection, claim, keep_keys, first),
-            undo=self._withdraw,
-            lane=claim.channel,
-        )
+        wanted = tables.Wanted(claim, keep_keys, first)
+        return await self._writer.join(_claim, wanted, self._withdraw, claim.channel)
 
     async def sending(
         self, claimed: Claimed, so_far: Sequence[Attempt], provider: str, kind: str, at: float
     ) -> None:
-        attempt = under_way(provider, kind, at)
-        await self._writer.do(
-            lambda db: tables.sending(db.connection, claimed, so_far, attempt), lane=provider
-        )
+        begun = tables.Begun(claimed, so_far, under_way(provider, kind, at))
+        await self._writer.join(_sending, begun, lane=provider)
 
     async def finish(self, claimed: Claimed, delivery: Delivery) -> None:
-        await self._writer.do(
-            lambda db: tables.finish(db.connection, claimed, delivery), lane=delivery.channel
-        )
+        ended = tables.Ended(claimed, delivery)
+        await self._writer.join(_finish, ended, lane=delivery.channel)
 
     async def get(self, delivery_id: str) -> Delivery | None:
         return await self._writer.do(lambda db: tables.get(db.connection, delivery_id))
@@ -238,6 +232,18 @@ class _Database:
         execute(f"PRAGMA synchronous = {self._durability}")
         execute(f"PRAGMA journal_size_limit = {_WAL_LIMIT}")
         execute(f"PRAGMA wal_autocheckpoint = {BACKSTOP}")
+
+
+def _claim(db: _Database, wanted: Sequence[tables.Wanted]) -> Sequence[Claimed | Existing]:
+    return tables.claim(db.connection, wanted)
+
+
+def _sending(db: _Database, begun: Sequence[tables.Begun]) -> Sequence[None]:
+    return tables.sending(db.connection, begun)
+
+
+def _finish(db: _Database, ended: Sequence[tables.Ended]) -> Sequence[None]:
+    return tables.finish(db.connection, ended)
 
 
 def _primary_code(error: sqlite3.Error) -> int:

@@ -1,13 +1,17 @@
-"""The log's operations as SQL: functions over a connection, inside the transaction that is open."""
+"""The log's operations as SQL: functions over a connection, inside the transaction that is open.
+
+What every send does comes in groups, as many together as wait (`groups`).
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from sidecar.delivery.model import Attempt, Delivery, Status
 from sidecar.store import Claim, Claimed, Existing, NotUnderWay, Recovery, is_same, trail
+from sidecar.store.groups import SIZES, execute, parts, places
 from sidecar.store.recovery import MAYBE_SENT, closed
 from sidecar.store.schema import Statements
 
@@ -36,18 +40,43 @@ class DeliveryRow(NamedTuple):
     attempts: str
 
 
-# One statement for the common case: the key and the id are new.
-_NEW_CLAIM = """
+class Wanted(NamedTuple):
+    """What `DeliveryLog.claim` is asked for."""
+
+    claim: Claim
+    keep_keys: float
+    first: Sequence[Attempt] = ()
+
+
+class Begun(NamedTuple):
+    """What `DeliveryLog.sending` is asked for."""
+
+    claimed: Claimed
+    so_far: Sequence[Attempt]
+    attempt: Attempt
+
+
+class Ended(NamedTuple):
+    """What `DeliveryLog.finish` is asked for."""
+
+    claimed: Claimed
+    delivery: Delivery
+
+
+# `{}` stands for the rows: one statement for the common case, where key and id are new.
+_NEW_CLAIMS = """
+    INSERT INTO deliveries VALUES {} ON CONFLICT (id) DO NOTHING
+"""
+_NEW_CLAIM_ROW = "(NULL, ?, 1, 'pending', ?, ?, ?, ?, ?, ?, ?, ?, NULL, NULL, NULL, 1, ?)"
+_NEW_CLAIMS_UNDER_KEYS = """
     INSERT INTO deliveries
-    VALUES (NULL, ?, 1, 'pending', ?, ?, ?, ?, ?, ?, ?, ?, NULL, NULL, NULL, 1, ?)
+    SELECT NULL, column1, 1, 'pending', column2, column3, column4, column5, column6, column7,
+        column8, column9, NULL, NULL, NULL, 1, column10
+    FROM (VALUES {}) WHERE NOT EXISTS
+        (SELECT 1 FROM deliveries WHERE key_hash = column6 AND started_at > column11)
     ON CONFLICT (id) DO NOTHING
 """
-_NEW_CLAIM_UNDER_A_KEY = """
-    INSERT INTO deliveries
-    SELECT NULL, ?1, 1, 'pending', ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, NULL, NULL, NULL, 1, ?10
-    WHERE NOT EXISTS (SELECT 1 FROM deliveries WHERE key_hash = ?6 AND started_at > ?11)
-    ON CONFLICT (id) DO NOTHING
-"""
+_NEWEST = "SELECT id FROM deliveries ORDER BY number DESC LIMIT ?"
 _CLAIM_AGAIN = """
     UPDATE deliveries SET run = run + 1, status = 'pending', channel = ?, purpose = ?,
         recipient = ?, recipient_hash = ?, key_hash = ?, body_hash = ?, segments = ?,
@@ -62,12 +91,14 @@ _BY_KEY = """
 _BY_ID = "SELECT * FROM deliveries WHERE id = ?"
 _PENDING = "SELECT * FROM deliveries WHERE status = 'pending'"
 _SENDING = """
-    UPDATE deliveries SET attempts = ? WHERE id = ? AND run = ? AND status = 'pending'
+    UPDATE deliveries SET attempts = column1 FROM (VALUES {})
+    WHERE id = column2 AND run = column3 AND status = 'pending'
 """
 _END = """
     UPDATE deliveries
-    SET status = ?, ended_at = ?, reason = ?, retry_after = ?, logged = ?, attempts = ?
-    WHERE id = ? AND run = ?
+    SET status = column1, ended_at = column2, reason = column3, retry_after = column4,
+        logged = column5, attempts = column6
+    FROM (VALUES {}) WHERE id = column7 AND run = column8
 """
 _WITHDRAW = """
     UPDATE deliveries
@@ -85,21 +116,43 @@ _OLD = """
 """
 
 
-def claim(
-    db: Statements, claim: Claim, keep_keys: float, first: Sequence[Attempt] = ()
-) -> Claimed | Existing:
+def claim(db: Statements, wanted: Sequence[Wanted]) -> list[Claimed | Existing]:
     """See `DeliveryLog.claim`."""
-    attempts = trail.written(first[:-1], first[-1]) if first else trail.EMPTY
-    oldest = claim.at - keep_keys
-    new = (claim.id, *_facts(claim), attempts)
-    if claim.key_hash is None:
-        written = db.execute(_NEW_CLAIM, new).rowcount
-    else:
-        written = db.execute(_NEW_CLAIM_UNDER_A_KEY, (*new, oldest)).rowcount
-    return Claimed(claim.id, 1) if written else _claim_known(db, claim, oldest, attempts)
+    keys = [one.claim.key_hash for one in wanted if one.claim.key_hash is not None]
+    sizes = SIZES if len(set(keys)) == len(keys) else (1,)  # the second must find the first
+    answers: list[Claimed | Existing] = []
+    for part in parts(wanted, sizes):
+        answers += _claim(db, part)
+    return answers
 
 
-def _claim_known(db: Statements, claim: Claim, oldest: float, attempts: str) -> Claimed | Existing:
+def _claim(db: Statements, part: Sequence[Wanted]) -> Iterator[Claimed | Existing]:
+    written = _write_new(db, part)
+    if written == len(part):
+        return (Claimed(one.claim.id, 1) for one in part)
+    # Numbers only grow: the newest rows are those that were written just now.
+    new = {row[0] for row in db.execute(_NEWEST, (written,)).fetchall()} if written else set()
+    return (_claimed(db, one, new) for one in part)
+
+
+def _write_new(db: Statements, part: Sequence[Wanted]) -> int:
+    """Write those whose key and id are new; how many."""
+    if all(one.claim.key_hash is None for one in part):
+        return execute(db, _NEW_CLAIMS, _NEW_CLAIM_ROW, [_new(one) for one in part])
+    rows = [(*_new(one), one.claim.at - one.keep_keys) for one in part]
+    return execute(db, _NEW_CLAIMS_UNDER_KEYS, places(len(rows[0])), rows)
+
+
+def _claimed(db: Statements, wanted: Wanted, new: set[str]) -> Claimed | Existing:
+    """The answer, where the ids of `new` were written just now; each of them once."""
+    if wanted.claim.id in new:
+        new.remove(wanted.claim.id)
+        return Claimed(wanted.claim.id, 1)
+    return _claim_known(db, wanted)
+
+
+def _claim_known(db: Statements, wanted: Wanted) -> Claimed | Existing:
+    claim, oldest = wanted.claim, wanted.claim.at - wanted.keep_keys
     row = db.execute(_BY_KEY, (claim.key_hash, oldest)).fetchone()
     found = DeliveryRow(*(row or db.execute(_BY_ID, (claim.id,)).fetchone()))
     same_body = is_same(claim, found.body_hash, found.key_hash)
@@ -109,7 +162,7 @@ def _claim_known(db: Statements, claim: Claim, oldest: float, attempts: str) -> 
     again = replace(claim, key_hash=claim.key_hash or key_hash)
     if found.attempts != trail.EMPTY:
         db.execute(_KEEP_RUN, (found.number, found.run, found.attempts))
-    db.execute(_CLAIM_AGAIN, (*_facts(again), attempts, found.number))
+    db.execute(_CLAIM_AGAIN, (*_facts(again), _ahead(wanted), found.number))
     return Claimed(found.id, found.run + 1)
 
 
@@ -122,27 +175,25 @@ def withdraw(db: Statements, claimed: Claimed, *, gaps: bool = False) -> None:
     db.execute(_WITHDRAW, (str(end[0]), end[1], claimed.id, claimed.run))
 
 
-def sending(db: Statements, claimed: Claimed, so_far: Sequence[Attempt], attempt: Attempt) -> None:
-    """Write `so_far`, and `attempt` as the one under way. See `DeliveryLog.sending`."""
-    written = (trail.written(so_far, attempt), claimed.id, claimed.run)
-    if not db.execute(_SENDING, written).rowcount:
-        raise NotUnderWay
+def sending(db: Statements, begun: Sequence[Begun]) -> Sequence[None]:
+    """See `DeliveryLog.sending`."""
+    rows = [
+        (trail.written(one.so_far, one.attempt), one.claimed.id, one.claimed.run) for one in begun
+    ]
+    return _update(db, _SENDING, rows)
 
 
-def finish(db: Statements, claimed: Claimed, delivery: Delivery) -> None:
+def finish(db: Statements, ended: Sequence[Ended]) -> Sequence[None]:
     """See `DeliveryLog.finish`."""
-    end = (
-        str(delivery.status),
-        delivery.ended_at,
-        trail.holdable(delivery.reason),
-        delivery.retry_after,
-        int(delivery.logged),
-        trail.written(delivery.attempts),
-        claimed.id,
-        claimed.run,
-    )
-    if not db.execute(_END, end).rowcount:
-        raise NotUnderWay
+    return _update(db, _END, [_end(*one) for one in ended])
+
+
+def _update(db: Statements, sql: str, rows: Sequence[tuple[Any, ...]]) -> Sequence[None]:
+    """Raises NotUnderWay where one of them finds no row; which one, only one alone can tell."""
+    for part in parts(rows, SIZES):
+        if execute(db, sql, places(len(part[0])), part) != len(part):
+            raise NotUnderWay
+    return [None] * len(rows)
 
 
 def get(db: Statements, delivery_id: str) -> Delivery | None:
@@ -167,9 +218,32 @@ def recover(db: Statements, at: float, *, gaps: bool) -> Recovery:
     pending = [DeliveryRow(*row) for row in db.execute(_PENDING).fetchall()]
     for row in pending:
         delivery, cut_off = _delivery(row)
-        finish(db, Claimed(row.id, row.run), closed(delivery, cut_off, at, gaps=gaps))
+        end = closed(delivery, cut_off, at, gaps=gaps)
+        finish(db, [Ended(Claimed(row.id, row.run), end)])
         attempts += cut_off is not None
     return Recovery(attempts, len(pending))
+
+
+def _new(wanted: Wanted) -> tuple[str | float | None, ...]:
+    return (wanted.claim.id, *_facts(wanted.claim), _ahead(wanted))
+
+
+def _ahead(wanted: Wanted) -> str:
+    first = wanted.first
+    return trail.written(first[:-1], first[-1]) if first else trail.EMPTY
+
+
+def _end(claimed: Claimed, delivery: Delivery) -> tuple[str | float | None, ...]:
+    return (
+        str(delivery.status),
+        delivery.ended_at,
+        trail.holdable(delivery.reason),
+        delivery.retry_after,
+        int(delivery.logged),
+        trail.written(delivery.attempts),
+        claimed.id,
+        claimed.run,
+    )
 
 
 def _facts(claim: Claim) -> tuple[str | float | None, ...]:

@@ -50,13 +50,16 @@ class Database(Protocol):
 
 D = TypeVar("D", bound=Database)
 T = TypeVar("T")
+Item = TypeVar("Item")
+Together = Callable[[D, Sequence[Any]], Sequence[Any]]
 
 
 @dataclass(slots=True, eq=False)
 class _Job(Generic[D]):
     """One operation on its way. `future` belongs to the loop, the rest to the thread once taken."""
 
-    work: Callable[[D], Any]
+    together: Together[D]
+    item: Any
     future: asyncio.Future[Any]
     undo: Callable[[D, Any], None] | None = None
     is_awaited: bool = True
@@ -93,7 +96,7 @@ class Writer(Generic[D]):
         self._loop = asyncio.get_running_loop()
         self._queue = Queue(self._loop, self._begin_waiting)
         self._deadlines = Deadlines(self._loop, self._give_up_waiting)
-        opening = self._job(lambda _: None)
+        opening = self._job(_one_by_one, None)
         # A daemon: a hung disk must not keep the process from ending.
         self._thread = threading.Thread(
             target=self._run, args=(connect, opening), name="delivery-log", daemon=True
@@ -108,21 +111,29 @@ class Writer(Generic[D]):
         return answer
 
     async def do(
+        self, work: Callable[[D], T], undo: Callable[[D, T], None] | None = None, lane: str = ""
+    ) -> T:
+        """What `work` gives, once it is committed; see `join`."""
+        return await self.join(_one_by_one, work, undo, lane)
+
+    async def join(
         self,
-        work: Callable[[D], T],
+        together: Callable[[D, Sequence[Item]], Sequence[T]],
+        item: Item,
         undo: Callable[[D, T], None] | None = None,
         lane: str = "",
     ) -> T:
-        """What `work` gives, once it is committed. Raises LogUnavailable, or what `work` raises.
+        """What `together` gives for `item`, once it is committed.
 
-        Where the commit hangs until the caller is told that it failed, and succeeds after all,
-        `undo` is carried out with the answer. Lanes take turns (`handover.Queue`).
+        Raises LogUnavailable, or what `together` raises: it is called for all that wait, and for
+        each alone where that raises. `undo` is carried out with the answer where the commit hangs
+        until the caller is told that it failed, and succeeds. Lanes take turns (`handover.Queue`).
         """
         if not self._accepts:
             raise LogUnavailable("the log is not open")
         if len(self._queue) >= BACKLOG_LIMIT:
             raise LogUnavailable("too much waits for the log already")
-        job = self._job(work, undo)
+        job = self._job(together, item, undo)
         self._queue.put(job, lane)
         try:
             answer: T = await job.future
@@ -142,10 +153,8 @@ class Writer(Generic[D]):
 
     # On the event loop
 
-    def _job(
-        self, work: Callable[[D], Any], undo: Callable[[D, Any], None] | None = None
-    ) -> _Job[D]:
-        return _Job(work, self._loop.create_future(), undo)
+    def _job(self, together: Together[D], item: Any, undo: Any = None) -> _Job[D]:
+        return _Job(together, item, self._loop.create_future(), undo)
 
     def _begin_waiting(self, jobs: Sequence[_Job[D]]) -> None:
         due = self._loop.time() + self._timeout
@@ -190,7 +199,7 @@ class Writer(Generic[D]):
         if job.undo is None or job.error is not None:
             return
         undo, answer = job.undo, job.answer
-        late = self._job(lambda db: undo(db, answer))
+        late = self._job(_one_by_one, lambda db: undo(db, answer))
         late.is_awaited = False
         # Nobody waits for it. Should it fail too, the next start closes what is left open.
         late.future.add_done_callback(asyncio.Future.exception)
@@ -275,7 +284,17 @@ class Writer(Generic[D]):
             job.error = database.explain(error)
 
     def _commit(self, database: D, group: Sequence[_Job[D]]) -> None:
+        # Single ones first: what was claimed in vain is taken back before it is claimed again.
+        kinds: dict[Any, list[_Job[D]]] = {_one_by_one: []}
         for job in group:
-            job.answer = job.work(database)
+            kinds.setdefault(job.together, []).append(job)
+        for together, jobs in kinds.items():
+            answers = together(database, [job.item for job in jobs]) if jobs else ()
+            for job, answer in zip(jobs, answers, strict=True):
+                job.answer = answer
         database.commit()
         self.commits += 1
+
+
+def _one_by_one(database: D, works: Sequence[Callable[[D], Any]]) -> Sequence[Any]:
+    return [work(database) for work in works]

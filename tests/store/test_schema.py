@@ -8,6 +8,7 @@ import pytest
 
 from sidecar.delivery.model import Attempt, Money, Outcome, Status
 from sidecar.store import schema, tables, trail
+from sidecar.store.groups import SIZES, places
 from sidecar.store.recovery import under_way
 
 
@@ -33,14 +34,17 @@ def test_the_row_has_the_columns_of_the_table(db):
         (tables._OLD, "deliveries_by_age"),
         (tables._SENDING, "sqlite_autoindex_deliveries"),
         (tables._END, "sqlite_autoindex_deliveries"),
+        (tables._NEW_CLAIMS_UNDER_KEYS, "deliveries_by_key"),
     ],
 )
-def test_every_look_up_has_its_index(db, statement, index):
+@pytest.mark.parametrize("rows", SIZES)
+def test_every_look_up_has_its_index(db, statement, index, rows):
     schema.migrate(db)
+    statement = statement.format(", ".join([places(11)] * rows))
     nothing = [None] * statement.count("?")
     plan = [row[-1] for row in db.execute(f"EXPLAIN QUERY PLAN {statement}", nothing)]
-    assert len(plan) == 1
-    assert index in plan[0]
+    (look_up,) = (step for step in plan if "deliveries" in step)
+    assert index in look_up
 
 
 def in_one_transaction(db, migrations):
@@ -150,12 +154,13 @@ def test_the_view_shows_what_is_written(db):
 def test_a_run_that_is_run_again_keeps_its_attempts(db, claim_of, ended, down):
     schema.migrate(db)
     claim = claim_of()
-    first = tables.claim(db, claim, 60.0)
-    tables.finish(db, first, ended(claim, Status.FAILED, down))
-    again = tables.claim(db, claim, 60.0, (under_way("ses", "ses", 1.5),))
+    (first,) = tables.claim(db, [tables.Wanted(claim, 60.0)])
+    tables.finish(db, [tables.Ended(first, ended(claim, Status.FAILED, down))])
+    ahead = (under_way("ses", "ses", 1.5),)
+    (again,) = tables.claim(db, [tables.Wanted(claim, 60.0, ahead)])
     assert again.run == 2
     shown = db.execute("SELECT run, provider, outcome FROM attempts ORDER BY run").fetchall()
     assert shown == [(1, "sns", "unavailable"), (2, "ses", "sending")]
-    tables.finish(db, again, ended(claim, Status.ACCEPTED))
+    tables.finish(db, [tables.Ended(again, ended(claim, Status.ACCEPTED))])
     assert tables.prune(db, claim.at + 1, 10) == 1
     assert db.execute("SELECT count(*) FROM attempts").fetchone() == (0,)

@@ -1,0 +1,98 @@
+"""A group of operations in few statements answers and writes what one after the other would."""
+
+import contextlib
+import sqlite3
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from sidecar.delivery.model import Attempt, Delivery, Outcome, Status
+from sidecar.store import Claim, Claimed, NotUnderWay, schema, tables
+from sidecar.store.groups import SIZES, parts
+from sidecar.store.recovery import under_way
+
+NOW = 1_700_000_000.0
+DOWN = Attempt("ses", "ses", Outcome.UNAVAILABLE, NOW, 0.5, reason="down")
+
+names = st.sampled_from(["a", "b", "c", "d", "e", "f", "g"])
+claims = st.builds(
+    lambda id, key, body, at, ahead: tables.Wanted(  # noqa: A006  # the field's name
+        Claim(id, "sms", "otp", "+1***", "r", body, NOW + at, key),
+        60.0,
+        (DOWN, under_way("sns", "sns", NOW)) if ahead else (),
+    ),
+    names,
+    st.none() | st.sampled_from(["k1", "k2", "k3", "k4", "k5"]),
+    st.sampled_from(["same", "same", "same", "other"]),
+    st.sampled_from([0, 0, 30, 100]),
+    st.booleans(),
+)
+ends = st.tuples(st.just("end"), st.sampled_from([Status.ACCEPTED, Status.FAILED]), st.booleans())
+steps = st.lists(
+    st.tuples(st.just("claim"), st.lists(claims, min_size=1, max_size=30)) | ends, max_size=6
+)
+
+
+@contextlib.contextmanager
+def database():
+    with contextlib.closing(sqlite3.connect(":memory:", isolation_level=None)) as db:
+        schema.migrate(db)
+        yield db
+
+
+def everything(db):
+    tables_of = ("deliveries", "earlier_runs")
+    return [db.execute(f"SELECT * FROM {name} ORDER BY 1, 2").fetchall() for name in tables_of]
+
+
+def delivery(id, status):  # noqa: A002  # the field's name
+    attempts = (DOWN,) if status is Status.FAILED else ()
+    return Delivery(id, "sms", "otp", status, NOW, NOW + 1, attempts, reason="\ud800 it")
+
+
+@settings(max_examples=150, deadline=None)
+@given(steps)
+def test_a_group_does_what_its_operations_do_one_after_the_other(wanted):
+    with database() as single, database() as grouped:
+        for kind, *what in wanted:
+            if kind == "claim":
+                answers = [tables.claim(single, [one])[0] for one in what[0]]
+                assert tables.claim(grouped, what[0]) == answers
+            else:
+                end_all(single, grouped, *what)
+            assert everything(grouped) == everything(single)
+
+
+def end_all(single, grouped, status, sends_first):
+    pending = single.execute("SELECT id, run FROM deliveries WHERE status = 'pending'").fetchall()
+    claimed = [Claimed(*row) for row in pending]
+    if sends_first:
+        attempt = under_way("sns", "sns", NOW + 2)
+        begun = [tables.Begun(one, (DOWN,), attempt) for one in claimed]
+        for one in begun:
+            tables.sending(single, [one])
+        tables.sending(grouped, begun)
+        assert everything(grouped) == everything(single)
+    ended = [tables.Ended(one, delivery(one.id, status)) for one in claimed]
+    for one in ended:
+        tables.finish(single, [one])
+    tables.finish(grouped, ended)
+
+
+@pytest.mark.parametrize("operation", ["sending", "finish"])
+def test_a_group_with_one_that_is_not_under_way_is_refused(operation):
+    known, unknown = Claimed("a", 1), Claimed("b", 1)
+    with database() as db:
+        tables.claim(db, [tables.Wanted(Claim("a", "sms", "otp", "+", "r", "b", NOW), 60.0)])
+        ended = [tables.Ended(one, delivery(one.id, Status.FAILED)) for one in (known, unknown)]
+        begun = [tables.Begun(one, (), under_way("sns", "sns", NOW)) for one in (known, unknown)]
+        with pytest.raises(NotUnderWay):
+            getattr(tables, operation)(db, ended if operation == "finish" else begun)
+
+
+@given(st.lists(st.integers(), max_size=300))
+def test_parts_are_all_of_it_in_order(items):
+    found = list(parts(items))
+    assert [item for part in found for item in part] == items
+    assert {len(part) for part in found} <= set(SIZES)
