@@ -3,29 +3,20 @@
 from __future__ import annotations
 
 import re
-from functools import lru_cache
 from typing import Any, Literal, Self
 
 import orjson
-import phonenumbers
-from email_validator import EmailNotValidError, validate_email
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
+from sidecar.api import plain
+from sidecar.api.plain import SMS_LIMIT, Send
 from sidecar.api.problems import Problem
+from sidecar.api.recipients import UNPRINTABLE, is_address, is_phone_number
 from sidecar.api.strict_json import pointer_token, read_object
 from sidecar.delivery.discretion import holds_recipient
 from sidecar.delivery.model import Attempt, Delivery, Message, Money
 from sidecar.delivery.policy import duplicate_possible
 
-TEXT_LIMIT = 8_192
-SMS_LIMIT = 1_600
-"""Characters of an SMS: the most that Twilio and SNS take, ten joined parts."""
-_E164 = re.compile(r"\+[1-9][0-9]{6,14}")
-# C0 without tab and line ends, DEL, C1, line and paragraph separators, and the bidirectional
-# overrides and isolates, which make a text read differently from what it says.
-_UNPRINTABLE = re.compile(
-    "[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]"
-)
 _LINE_ENDS = re.compile(r"[\r\n\t]")
 
 
@@ -49,28 +40,34 @@ class SendRequest(BaseModel):
     )
     text: str = Field(
         min_length=1,
-        max_length=TEXT_LIMIT,
+        max_length=plain.TEXT_LIMIT,
         description="The whole text, the code included. At most 1600 characters on `sms`.",
     )
     subject: str | None = Field(
-        default=None, min_length=1, max_length=255, description="E-mail only; else `Your code`."
+        default=None,
+        min_length=1,
+        max_length=plain.SUBJECT_LIMIT,
+        description="E-mail only; else `Your code`.",
     )
     html: str | None = Field(
         default=None, min_length=1, max_length=49_152, description="E-mail only, beside `text`."
     )
     reply_to: str | None = Field(default=None, max_length=320, description="E-mail only.")
     purpose: str = Field(
-        default="otp", pattern=r"^[a-z0-9][a-z0-9_.-]{0,63}$", description="For logs and metrics."
+        default="otp", pattern=f"^{plain.PURPOSE}$", description="For logs and metrics."
     )
     expires_in: float | None = Field(
-        default=None, ge=1, le=86_400, description="Seconds the code is good for."
+        default=None, ge=1, le=plain.LONGEST_LIFE, description="Seconds the code is good for."
     )
     deadline: float | None = Field(
-        default=None, gt=0, le=30, description="Seconds the caller waits; can only shorten."
+        default=None,
+        gt=0,
+        le=plain.LONGEST_WAIT,
+        description="Seconds the caller waits; can only shorten.",
     )
     id: str | None = Field(
         default=None,
-        pattern=r"^[A-Za-z0-9][A-Za-z0-9._:~-]{0,127}$",
+        pattern=f"^{plain.ID}$",
         description="Names the message; also its idempotency key where the header is absent.",
     )
     extra: dict[str, dict[str, Any]] = Field(
@@ -80,7 +77,7 @@ class SendRequest(BaseModel):
     @field_validator("to", "text", "subject", "html", "reply_to")
     @classmethod
     def _printable(cls, value: str | None) -> str | None:
-        if value is not None and _UNPRINTABLE.search(value):
+        if value is not None and UNPRINTABLE.search(value):
             raise ValueError("must not contain control or bidirectional override characters")
         return value
 
@@ -127,32 +124,33 @@ class SendRequest(BaseModel):
                 raise ValueError(f"`{field}` must not hold the recipient's number: it is logged")
         return self
 
-    def message(self) -> Message:
-        """The message; its id is empty where the caller gave none."""
-        return Message(
+    def send(self) -> Send:
+        message = Message(
             id=self.id or "",
             channel=self.channel,
             to=self.to,
             text=self.text,
-            subject=(self.subject or "Your code") if self.channel == "email" else None,
+            subject=(self.subject or plain.SUBJECT) if self.channel == "email" else None,
             html=self.html,
             reply_to=self.reply_to,
             purpose=self.purpose,
             expires_in=self.expires_in,
             extra=self.extra,
         )
-
-    def fingerprint(self) -> bytes:
-        """What tells this message from another: everything but how long the caller waits."""
-        fields = {**self.__dict__, "deadline": None}  # plain values: no model is within
-        return orjson.dumps(fields, option=orjson.OPT_SORT_KEYS)
+        form = {**self.__dict__, "deadline": None}  # plain values: no model is within
+        return Send(message, orjson.dumps(form, option=orjson.OPT_SORT_KEYS), self.deadline)
 
 
-def parse_send(body: bytes) -> SendRequest:
-    """The request in `body`. Raises `Problem`: 400 for no JSON, 422 for what is no send."""
+def parse_send(body: bytes) -> Send:
+    """The send in `body`. Raises `Problem`: 400 for no JSON, 422 for what is no send."""
     document = read_object(body)
+    return plain.read_plainly(document) or read_by_model(document)
+
+
+def read_by_model(document: dict[str, Any]) -> Send:
+    """The send that `document` is. Raises `Problem`, which says what is wrong with it."""
     try:
-        return SendRequest.model_validate(document)
+        return SendRequest.model_validate(document).send()
     except ValidationError as error:
         faults = [_fault(one) for one in error.errors(include_url=False, include_input=False)]
         detail = "; ".join(f"{f['pointer'] or 'the message'}: {f['detail']}" for f in faults[:3])
@@ -161,7 +159,7 @@ def parse_send(body: bytes) -> SendRequest:
 
 def _has_unprintable(value: Any) -> bool:
     if isinstance(value, str):
-        return _UNPRINTABLE.search(value) is not None
+        return UNPRINTABLE.search(value) is not None
     inner = [*value, *value.values()] if isinstance(value, dict) else value
     return isinstance(inner, list) and any(_has_unprintable(one) for one in inner)
 
@@ -181,34 +179,13 @@ def _fault(error: Any) -> dict[str, str]:
 
 
 def _must_be_phone_number(number: str) -> None:
-    if not _is_phone_number(number):
+    if not is_phone_number(number):
         raise ValueError("`to` must be a possible phone number in E.164 form, like +14155550123")
 
 
 def _must_be_address(address: str, name: Literal["to", "reply_to"]) -> None:
-    if not _is_address(address):
+    if not is_address(address):
         raise ValueError(f"`{name}` must be exactly one plain address, like ada@example.com")
-
-
-@lru_cache(maxsize=4_096)
-def _is_phone_number(number: str) -> bool:
-    if not _E164.fullmatch(number):
-        return False
-    try:
-        return phonenumbers.is_possible_number(phonenumbers.parse(number))
-    except phonenumbers.NumberParseException:
-        return False
-
-
-@lru_cache(maxsize=4_096)
-def _is_address(address: str) -> bool:
-    if address.startswith("-") or "=?" in address or len(address) > 254:
-        return False
-    try:
-        validate_email(address, check_deliverability=False, globally_deliverable=False, strict=True)
-    except EmailNotValidError:
-        return False
-    return True
 
 
 def dump_delivery(delivery: Delivery) -> dict[str, Any]:

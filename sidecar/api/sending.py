@@ -7,8 +7,9 @@ import re
 from sidecar.api.arrival import age_of
 from sidecar.api.asked import Asked
 from sidecar.api.edge import Face, disown_ids
+from sidecar.api.plain import Send
 from sidecar.api.problems import Answer, Problem, json_answer, problem_answer
-from sidecar.api.schema import SendRequest, dump_delivery, parse_send
+from sidecar.api.schema import dump_delivery, parse_send
 from sidecar.declined import Declined, InFlight, KeyReused, NoChain, TooLate
 from sidecar.delivery.model import Delivery, SkipReason, Status
 from sidecar.entries import Wish
@@ -28,11 +29,11 @@ def wish_of(request: Asked, body: bytes, asked_at: float) -> Wish:
     return wish
 
 
-def _wish(request: Asked, send: SendRequest, asked_at: float) -> Wish:
+def _wish(request: Asked, send: Send, asked_at: float) -> Wish:
     bounds = [b for b in (send.deadline, _request_timeout(request)) if b is not None]
     return Wish(
-        message=send.message(),
-        body=send.fingerprint(),
+        message=send.message,
+        body=send.form,
         asked_at=asked_at,
         key=_idempotency_key(request),
         deadline=min(bounds, default=None),

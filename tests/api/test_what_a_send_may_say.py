@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from sidecar.api.plain import read_plainly
 from sidecar.api.problems import Problem
-from sidecar.api.schema import parse_send
+from sidecar.api.schema import parse_send, read_by_model
 
 SMS = {"channel": "sms", "to": "+14155552671", "text": "Your code is 482913"}
 MAIL = {"channel": "email", "to": "ada@example.com", "text": "Your code is 482913"}
@@ -28,9 +29,9 @@ def pointers(body, **changes):
 
 
 def test_the_smallest_sends():
-    assert parse(SMS).message().subject is None
-    assert parse(MAIL).message().subject == "Your code"
-    assert parse({**SMS, "channel": "voice", "to": "anything"}).channel == "voice"
+    assert parse(SMS).message.subject is None
+    assert parse(MAIL).message.subject == "Your code"
+    assert parse({**SMS, "channel": "voice", "to": "anything"}).message.channel == "voice"
 
 
 @pytest.mark.parametrize(
@@ -59,7 +60,7 @@ def test_numbers_that_are_none(number):
     "number", ["+14155552671", "+15005550006", "+442079460000", "+4915112345678"]
 )
 def test_numbers(number):
-    assert parse(SMS, to=number).to == number
+    assert parse(SMS, to=number).message.to == number
 
 
 @pytest.mark.parametrize(
@@ -91,7 +92,7 @@ def test_addresses_that_are_not_one(address):
     "address", ["ada@example.com", "ada+otp@sub.example.co.uk", "zoë@exämple.com"]
 )
 def test_addresses(address):
-    assert parse(MAIL, to=address).to == address
+    assert parse(MAIL, to=address).message.to == address
 
 
 @pytest.mark.parametrize(
@@ -140,9 +141,9 @@ def test_no_refusal_repeats_what_was_sent():
 
 
 def test_how_long_the_caller_waits_does_not_make_another_message():
-    assert parse(SMS, deadline=5).fingerprint() == parse(SMS).fingerprint()
-    assert parse(SMS, expires_in=5).fingerprint() != parse(SMS).fingerprint()
-    assert parse(SMS, text="x").fingerprint() != parse(SMS).fingerprint()
+    assert parse(SMS, deadline=5).form == parse(SMS).form
+    assert parse(SMS, expires_in=5).form != parse(SMS).form
+    assert parse(SMS, text="x").form != parse(SMS).form
 
 
 def refusal(body):
@@ -181,3 +182,64 @@ def test_any_bytes_are_a_send_or_a_problem(body):
 def test_any_fields_are_a_send_or_a_problem(fields):
     problem = refusal(json.dumps(fields).encode())
     assert problem is None or problem.answer().status in (400, 422)  # 400: Infinity is no JSON
+
+
+@pytest.mark.parametrize(
+    "document",
+    [
+        SMS,
+        MAIL,
+        {**SMS, "id": "m-1", "purpose": "login", "expires_in": 300, "deadline": 2.5},
+        {**MAIL, "to": "ada.l+otp@sub.example.co.uk", "subject": "Hello", "text": "one\ntwo é"},
+    ],
+)
+def test_usual_sends_are_read_without_the_model(document):
+    assert read_plainly(document) == read_by_model(document)
+
+
+def one_of(*usual):
+    """A usual value mostly, a strange one now and then."""
+    return st.sampled_from(usual) | st.sampled_from(usual) | st.text(max_size=12) | json_values
+
+
+ADDRESSES = (
+    *("ada@example.com", "a.b@x.org", "a..b@x.org", ".a@x.org", "a.@x.org", "-a@x.org", "a@x"),
+    *(
+        "a@localhost",
+        "a@x.test",
+        "a@-x.org",
+        "a@xn--a.com",
+        "a@[127.0.0.1]",
+        "a@b@x.org",
+        "é@x.org",
+    ),
+    *("a@x.org\n", "a @x.org", "a@x .org", "=?a@x.org", f"{'a' * 64}@x.org", f"{'a' * 65}@x.org"),
+    *("+14155552671@x.org", f"a@{'b' * 63}.{'c' * 63}.{'d' * 63}.{'e' * 60}.org", "a@x.org."),
+)
+NUMBERS = ("+14155552671", "+442079460000", "+0123456789", "+999155552671", "+14155552671\n")
+TEXTS = ("Your code is 482913", "x" * 1_600, "x" * 1_601, "x" * 8_192, "x" * 8_193, "", "a\tb")
+STRANGE = ("a\x00", "\u202e", "\u2028", "\x85", "one\ntwo", "=?utf-8?q?a?=", "\u200d", "\ud7ff")
+documents = st.fixed_dictionaries(
+    {
+        "channel": one_of("sms", "email", "email", "voice", "SMS", "sms\n"),
+        "to": one_of(*NUMBERS, *ADDRESSES, *ADDRESSES),
+        "text": one_of(*TEXTS, *STRANGE),
+    },
+    optional={
+        "subject": one_of(None, "Hello", "x" * 255, "x" * 256, "", *STRANGE),
+        "purpose": one_of("otp", "login", "Login", "a" * 64, "a" * 65, "otp\n", "14155552671"),
+        "id": one_of(None, "m-1", "m-1\n", "a" * 128, "a" * 129, "id-14155552671", "", "-m"),
+        "expires_in": one_of(None, 1, 300, 0.5, 86_400, 86_401, 300.5, True, "300", 10**20),
+        "deadline": one_of(None, 1, 0, 30, 30.5, 0.25, False, -1, 10**400),
+        "html": one_of(None, "<p>482913</p>"),
+        "reply_to": one_of(None, "help@example.com"),
+        "extra": one_of({}, {"ses": {}}),
+    },
+)
+
+
+@settings(max_examples=1_500)
+@given(documents)
+def test_what_is_read_without_the_model_is_what_the_model_reads(document):
+    plainly = read_plainly(document)
+    assert plainly is None or plainly == read_by_model(document)

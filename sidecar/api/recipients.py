@@ -1,0 +1,55 @@
+"""Whom a message may go to, and what no text may hold."""
+
+from __future__ import annotations
+
+import re
+from functools import lru_cache
+
+import phonenumbers
+from email_validator import EmailNotValidError, validate_email
+
+ADDRESS_LIMIT = 254
+"""Octets of an address (RFC 3696, erratum 1690)."""
+# C0 without tab and line ends, DEL, C1, line and paragraph separators, and the bidirectional
+# overrides and isolates, which make a text read differently from what it says.
+UNPRINTABLE = re.compile(
+    "[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]"
+)
+_E164 = re.compile(r"\+[1-9][0-9]{6,14}")
+_PLAIN_LOCAL = re.compile(r"(?=.{1,64}@)[A-Za-z0-9_+][A-Za-z0-9_+-]*(?:\.[A-Za-z0-9_+-]+)*@")
+
+
+@lru_cache(maxsize=4_096)
+def is_phone_number(number: str) -> bool:
+    """Whether it is E.164 and a possible number of its country."""
+    if not _E164.fullmatch(number):
+        return False
+    try:
+        return phonenumbers.is_possible_number(phonenumbers.parse(number))
+    except phonenumbers.NumberParseException:
+        return False
+
+
+def is_plain_address(address: str) -> bool:
+    """Whether it is an address with nothing unusual before its `@`.
+
+    Every recipient has another name, but domains come again: that is what is remembered.
+    """
+    name = _PLAIN_LOCAL.match(address)
+    return (
+        name is not None
+        and len(address) <= ADDRESS_LIMIT
+        and is_address(f"a@{address[name.end() :]}")
+    )
+
+
+@lru_cache(maxsize=4_096)
+def is_address(address: str) -> bool:
+    """Whether it is one bare address (RFC 5321), and none that a mailer may take for an option."""
+    if address.startswith("-") or "=?" in address or len(address) > ADDRESS_LIMIT:
+        return False
+    try:
+        validate_email(address, check_deliverability=False, globally_deliverable=False, strict=True)
+    except EmailNotValidError:
+        return False
+    return True
