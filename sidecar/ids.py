@@ -7,6 +7,9 @@ process does not fork, which would give two processes the same ids.
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
+from contextvars import ContextVar
+from types import MappingProxyType
 
 _BLOCK = 4_096
 """Bytes of one read: a few hundred sends."""
@@ -28,3 +31,9 @@ def random_hex(size: int) -> str:
         begin, end = 0, 2 * size
     _Block.used = end
     return _Block.digits[begin:end]
+
+
+about_request: ContextVar[Mapping[str, str]] = ContextVar(
+    "about_request", default=MappingProxyType({})
+)
+"""What every log line of a request carries: its id, and that of its trace."""

@@ -61,18 +61,22 @@ class Journal:
         self._clock = clock
         self._degrade = degrade
         self._seen: tuple[Attempt, ...] = ()
+        self._called: tuple[Link, float] | None = None  # whoever is being called, since when
         self._ahead = ahead
 
     def cut_off(self) -> tuple[Attempt, ...]:
         """The attempts so far, the one under way as `unknown`: for a delivery that is cut off."""
-        return self._seen
+        if self._called is None:
+            return self._seen
+        link, at = self._called
+        return (*self._seen, under_way(link.name, link.kind, at))
 
     async def sending(self, link: Link, so_far: Sequence[Attempt]) -> bool:
         at = self._clock.time()
         taken = await self._write(link, so_far, at)
         if taken:
             crash.at("sending")
-            self._seen = (*so_far, under_way(link.name, link.kind, at))
+            self._seen, self._called = tuple(so_far), (link, at)
         return taken
 
     async def _write(self, link: Link, so_far: Sequence[Attempt], at: float) -> bool:

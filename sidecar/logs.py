@@ -25,6 +25,7 @@ import structlog
 from structlog.typing import Processor
 
 from sidecar import lines
+from sidecar.ids import about_request
 from sidecar.redaction import Event, Redactor
 
 _TALKATIVE = (
@@ -58,6 +59,7 @@ def configure(*, human: bool | None = None, stream: TextIO | None = None) -> Non
     human = out.isatty() if human is None else human
     chain: list[Any] = [
         structlog.contextvars.merge_contextvars,
+        _about_request,
         structlog.processors.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True, key="ts"),
         _class_of_exception,
@@ -140,7 +142,7 @@ def tell(level: str, event: str, facts: Event) -> None:
     # Asked each time, since tests exchange the chain.
     if out is not None and out.chain[-1] is _json_line and structlog.is_configured():
         whole = {"ts": datetime.now(UTC), "level": level, "event": event, **facts}
-        for name, value in structlog.contextvars.get_contextvars().items():
+        for name, value in about_request.get().items():
             whole.setdefault(name, value)
         line = orjson.dumps(whole, default=str, option=_OPTIONS)
         if redactor.passes(line.decode()):
@@ -211,6 +213,12 @@ def _warned(
     del message, file, line
     where = f"{PurePath(filename).stem}:{lineno}"
     structlog.get_logger().warning("library", where=where, error=category.__name__)
+
+
+def _about_request(_logger: object, _method: str, event: Event) -> Event:
+    for name, value in about_request.get().items():
+        event.setdefault(name, value)
+    return event
 
 
 def _json_line(_logger: object, _method: str, event: Event) -> str:

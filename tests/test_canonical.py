@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from sidecar import logs
 from sidecar.canonical import CanonicalLine
 from sidecar.delivery.model import Attempt, Delivery, Outcome, Status, Transition
+from sidecar.ids import about_request
 
 SECRETS = [
     "canary-secret",
@@ -32,7 +33,7 @@ def out(monkeypatch):
     stream = io.StringIO()
     logs.configure(stream=stream)
     yield stream
-    structlog.contextvars.clear_contextvars()
+    about_request.set({})
     structlog.reset_defaults()
     logging.getLogger().handlers.clear()
     logging.captureWarnings(capture=False)
@@ -44,7 +45,7 @@ def delivery(*attempts, status=Status.ACCEPTED, **more):
 
 
 def test_its_keys_and_their_order(out):
-    structlog.contextvars.bind_contextvars(request_id="r-1")
+    about_request.set({"request_id": "r-1"})
     refused = Attempt("sns", "sns", Outcome.UNAVAILABLE, 1.0, reason="refused", provider_code="E1")
     CanonicalLine().delivery_ended(
         delivery(refused, Attempt("twilio", "twilio", Outcome.ACCEPTED, 1.0), logged=False)
@@ -97,7 +98,7 @@ FACTS = st.dictionaries(
 @given(st.sampled_from(["info", "warning"]), FACTS, TEXTS)
 @example("info", {"id": 'a "cänary"sec\\ret\n'}, "r-1")
 def test_the_short_way_writes_what_the_long_one_does(out, level, facts, request_id):
-    structlog.contextvars.bind_contextvars(request_id=request_id)
+    about_request.set({"request_id": request_id})
 
     def line():
         told = json.loads(out.getvalue())

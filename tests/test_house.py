@@ -19,10 +19,11 @@ ROOT = Path(__file__).parents[1]
 
 FLOORS = {  # of the pure core: a module imports from lower floors only
     "model": 0,
-    "clock": 0,
     "segments": 0,
     "shares": 0,
+    "timeouts": 0,
     "turns": 0,
+    "clock": 1,
     "discretion": 1,
     "errors": 1,
     "policy": 1,

@@ -20,6 +20,8 @@ _LOCAL_NAMES = frozenset({"localhost", "127.0.0.1", "[::1]"})
 _OPEN_TO_ALL = frozenset({("GET", "/livez"), ("GET", "/readyz")})
 _SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})  # RFC 9110 section 9.2.1
 BODY_LIMIT = 64 * 1024
+KNOWN = 64
+"""Host headers that are remembered as good; an allowed name is good with any port."""
 
 
 class Door:
@@ -35,6 +37,7 @@ class Door:
     def renew(self, allowed_hosts: Collection[str], token: TokenFile | None) -> None:
         """Let in by these names and tokens from now on."""
         self._allowed_hosts = frozenset(host.lower() for host in allowed_hosts)
+        self._known: set[str] = set()
         self._token = token
 
     def check(self, request: Asked) -> None:
@@ -45,6 +48,8 @@ class Door:
 
     def _check_host(self, request: Asked) -> None:
         hosts = request.headers.getall(hdrs.HOST, [])
+        if len(hosts) == 1 and hosts[0] in self._known and request.raw_path.startswith("/"):
+            return
         if len(hosts) != 1 or not hosts[0]:
             raise Problem(400, "bad_host", "exactly one Host header is needed")
         named = [hosts[0]]
@@ -58,6 +63,8 @@ class Door:
                 "this Host is not served here; use localhost or 127.0.0.1 with the sidecar's port, "
                 "or add the name to server.allowed_hosts",
             )
+        if len(self._known) < KNOWN:
+            self._known.add(hosts[0])
 
     def _is_ours(self, host: str) -> bool:
         name, colon, port = host.rpartition(":")
@@ -87,7 +94,9 @@ class Door:
         # Not aiohttp's `content_type`: the mail parser behind it takes 3 s of the loop for 8 KB of
         # semicolons, and raises IndexError and RecursionError for others (Python 3.11).
         kinds = request.headers.getall(hdrs.CONTENT_TYPE, ())
-        if [kind.partition(";")[0].strip(" \t").lower() for kind in kinds] != ["application/json"]:
+        if list(kinds) != ["application/json"] and [
+            kind.partition(";")[0].strip(" \t").lower() for kind in kinds
+        ] != ["application/json"]:
             raise Problem(415, "not_json", "send the header Content-Type: application/json")
         encodings = request.headers.getall(hdrs.CONTENT_ENCODING, ())
         if any(encoding.lower() != "identity" for encoding in encodings):

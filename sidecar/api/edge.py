@@ -16,7 +16,7 @@ from sidecar.api.problems import Answer, Problem, problem_answer
 from sidecar.delivery.discretion import repeats
 from sidecar.delivery.model import Message
 from sidecar.dispatcher import Dispatcher
-from sidecar.ids import random_hex
+from sidecar.ids import about_request, random_hex
 from sidecar.lag import LoopWatch
 from sidecar.metrics import Metrics
 from sidecar.reload import ReloadState
@@ -76,10 +76,8 @@ def guard(door: Door | None, handler: Handler) -> Handler:
 
 def greet(request: Asked) -> None:
     """Give the request its id, and the log lines of its send the same."""
-    # A request that came behind another one begins in the other's context.
-    structlog.contextvars.clear_contextvars()
     request[_ID], request[_TRACE] = _request_id(request), _trace(request)
-    structlog.contextvars.bind_contextvars(request_id=request[_ID], **request[_TRACE])
+    _bind(request)
 
 
 def marks(request: Asked) -> dict[str, str]:
@@ -107,10 +105,14 @@ def disown_ids(request: Asked, message: Message) -> None:
     """Take up no id of the caller's that repeats the recipient or the code: ids are logged."""
     if "X-Request-Id" in request.headers and repeats(request[_ID], message):
         request[_ID] = random_hex(8)
-        structlog.contextvars.bind_contextvars(request_id=request[_ID])
+        _bind(request)
     if request[_TRACE] and repeats(request.headers["traceparent"], message):
         request[_TRACE] = {}
-        structlog.contextvars.unbind_contextvars("trace_id")
+        _bind(request)
+
+
+def _bind(request: Asked) -> None:
+    about_request.set({"request_id": request[_ID], **request[_TRACE]})
 
 
 def _check_protocol(request: web.BaseRequest) -> None:
@@ -138,10 +140,11 @@ def _known_status(error: web.HTTPException) -> Answer:
 
 
 def _request_id(request: Asked) -> str:
-    given = request.headers.get("X-Request-Id", "")
-    return given if _REQUEST_ID.fullmatch(given) else random_hex(8)
+    given = request.headers.get("X-Request-Id")
+    return given if given and _REQUEST_ID.fullmatch(given) else random_hex(8)
 
 
 def _trace(request: Asked) -> dict[str, str]:
-    match = _TRACEPARENT.fullmatch(request.headers.get("traceparent", ""))
+    given = request.headers.get("traceparent")
+    match = _TRACEPARENT.fullmatch(given) if given else None
     return {"trace_id": match[1]} if match else {}

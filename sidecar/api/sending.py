@@ -37,8 +37,12 @@ def _wish(request: Asked, send: Send, asked_at: float) -> Wish:
         asked_at=asked_at,
         key=_idempotency_key(request),
         deadline=min(bounds, default=None),
-        wait="wait" in request.headers.get("Prefer", "").lower().replace(" ", "").split(","),
+        wait="Prefer" in request.headers and _waits(request.headers["Prefer"]),
     )
+
+
+def _waits(preferences: str) -> bool:
+    return "wait" in preferences.lower().replace(" ", "").split(",")
 
 
 def _idempotency_key(request: Asked) -> str | None:

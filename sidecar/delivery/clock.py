@@ -8,6 +8,8 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any, Protocol
 
+from sidecar.delivery.timeouts import Timeouts
+
 
 class Clock(Protocol):
     """Where the core gets time from. `sidecar.testing.ManualClock` is the one for tests."""
@@ -46,6 +48,7 @@ class SystemClock:
         self._wall = wall
         self._steady = steady or _boot_time
         self._ahead = self._seen = wall() - self._steady()
+        self._timeouts: Timeouts | None = None
 
     def monotonic(self) -> float:
         return time.monotonic()
@@ -66,14 +69,17 @@ class SystemClock:
         if future.done():
             return True
         loop = asyncio.get_running_loop()
+        timeouts = self._timeouts
+        if timeouts is None or timeouts.loop is not loop:
+            timeouts = self._timeouts = Timeouts(loop)
         waiter = loop.create_future()
         wake = partial(_release, waiter)
-        timer = loop.call_later(max(0.0, seconds), wake)
+        timeout = timeouts.at(loop.time() + max(0.0, seconds), wake)
         future.add_done_callback(wake)
         try:
             await waiter
         finally:
-            timer.cancel()
+            timeouts.call_off(timeout)
             if not future.done():
                 future.remove_done_callback(wake)
         return future.done()

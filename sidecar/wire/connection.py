@@ -9,6 +9,7 @@ from typing import cast
 
 from sidecar import crash
 from sidecar.delivery.errors import DeliveryError, Unknown
+from sidecar.delivery.timeouts import Timeouts
 from sidecar.network import connect_error
 from sidecar.wire.engine import Answer
 from sidecar.wire.reply import ReplyReader
@@ -26,9 +27,10 @@ class Connection(asyncio.Protocol):
 
     _transport: asyncio.Transport
 
-    def __init__(self, lost: Callable[[Connection], None]) -> None:
+    def __init__(self, lost: Callable[[Connection], None], timeouts: Timeouts) -> None:
         self._loop = asyncio.get_running_loop()
         self._lost = lost
+        self._timeouts = timeouts
         self._reader = ReplyReader()
         self._outcome: asyncio.Future[DeliveryError | None] | None = None
         self._poll = select.poll()
@@ -46,7 +48,7 @@ class Connection(asyncio.Protocol):
         reader = self._reader
         reader.begin(method)
         self._outcome = self._loop.create_future()
-        timer = self._loop.call_at(deadline, self._expire)
+        timeout = self._timeouts.at(deadline, self._expire)
         try:
             self._transport.write(request)  # from here on it may have been taken
             if crash.is_armed("left"):
@@ -54,7 +56,7 @@ class Connection(asyncio.Protocol):
                 self._loop.call_soon(crash.at, "left")
             error = await self._outcome
         finally:
-            timer.cancel()
+            self._timeouts.call_off(timeout)
             self._outcome = None
         if error is not None:
             raise error

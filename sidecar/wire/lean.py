@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from sidecar.delivery.errors import LocalFault
+from sidecar.delivery.timeouts import Timeouts
 from sidecar.network import (
     CONNECT_TIMEOUT,
     Found,
@@ -41,6 +42,7 @@ class LeanClient:
         self._open: dict[Connection, Origin] = {}
         self._names: dict[tuple[str, bool], tuple[float, Found]] = {}
         self._sweeper: asyncio.TimerHandle | None = None
+        self._timeouts: Timeouts | None = None
         self._closed: asyncio.Future[None] | None = None
 
     async def exchange(
@@ -138,7 +140,9 @@ class LeanClient:
 
     async def _connect(self, target: Target, deadline: float) -> Connection:
         left = deadline - asyncio.get_running_loop().time()
-        connection = Connection(self._lost)
+        if self._timeouts is None:
+            self._timeouts = Timeouts(asyncio.get_running_loop())
+        connection = Connection(self._lost, self._timeouts)
         try:
             async with asyncio.timeout(min(CONNECT_TIMEOUT, max(0.0, left))):
                 sock = await connect_any(await self._addresses(target), target.port)
