@@ -10,7 +10,7 @@ from typing import Any
 
 import structlog
 
-from sidecar import logs, transport
+from sidecar import logs, memory, transport
 from sidecar.api.door import Door
 from sidecar.api.edge import Face
 from sidecar.blame import Blame
@@ -145,6 +145,7 @@ class Sidecar:
         )
         self._metrics.watch(self._dispatcher, self.links, lambda: self._reloader.state)
         self._keep(self._keep_pruning())
+        self._keep(self._keep_small())
         self._stack.push_async_callback(self._close_providers)
         self._stack.push_async_callback(self._dispatcher.stop)
 
@@ -196,6 +197,12 @@ class Sidecar:
                     pass
             except LogUnavailable:
                 structlog.get_logger().warning("prune_failed")
+
+    async def _keep_small(self) -> None:
+        thrift = memory.Thrift(lambda: self._dispatcher.begun)
+        while True:
+            await asyncio.sleep(memory.INTERVAL)
+            thrift.look()
 
     async def _close_providers(self) -> None:
         await close_all(self._world.providers())

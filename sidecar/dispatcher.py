@@ -65,6 +65,7 @@ class Dispatcher:
     ) -> None:
         self.routes = routes
         self.draining = False
+        self.begun = 0
         self.replays = 0
         self._log = log
         self._fingerprint = fingerprint
@@ -109,6 +110,7 @@ class Dispatcher:
             joined.add_done_callback(_retrieve)
             return joined
         chain = self._admit(wish)
+        self.begun += 1
         task = asyncio.create_task(self._run(wish, chain, self.routes, body_hash, key_hash))
         self._under_way[name] = _Running(body_hash, chain.channel, task)
         self._turns.enter(chain.channel)

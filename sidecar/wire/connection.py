@@ -59,7 +59,10 @@ class Connection(asyncio.Protocol):
             self._timeouts.call_off(timeout)
             self._outcome = None
         if error is not None:
-            raise error
+            try:
+                raise error
+            finally:
+                del error  # else this frame and the error hold each other, and the connection
         return reader.answer
 
     @property

@@ -1,9 +1,11 @@
 """The lean engine's connections: what is kept, what is not, what an end at any moment leaves."""
 
 import asyncio
+import gc
 import socket
 import ssl
 import struct
+import weakref
 from pathlib import Path
 
 import pytest
@@ -12,6 +14,7 @@ import trustme
 from sidecar.delivery.errors import DeliveryError, LocalFault, Misconfigured, Refused, Unknown
 from sidecar.network import connect_any, tls_context
 from sidecar.transport import HttpTransport
+from sidecar.wire.connection import Connection
 from sidecar.wire.request import REQUEST_LIMIT
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}"
@@ -430,3 +433,32 @@ async def test_a_method_is_a_token_and_a_url_carries_no_password(transport, clos
 async def test_a_request_is_bounded(transport, closed_port):
     with pytest.raises(Refused):
         await ask(transport, closed_port, body=b"x" * (REQUEST_LIMIT + 1))
+
+
+async def test_a_connection_that_failed_is_let_go_without_a_collection(
+    peer, transport, monkeypatch
+):
+    # What TLS holds lies outside Python: the collector, which counts objects, would wait too long.
+    seen = weakref.WeakSet()
+    begin = Connection.connection_made
+
+    def connection_made(self, to):
+        seen.add(self)
+        begin(self, to)
+
+    monkeypatch.setattr(Connection, "connection_made", connection_made)
+    gc.collect()
+    gc.disable()
+    try:
+        asking = asyncio.create_task(ask(transport, peer.port))
+        sock = await peer.accept()
+        await peer.heard(sock)
+        sock.send(b"HTTP/1.1 nonsense\r\n\r\n")
+        with pytest.raises(Unknown):
+            await asking
+        del asking
+        await asyncio.sleep(0)  # the loop tells of the end in its next step
+        await asyncio.sleep(0)
+        assert len(seen) == 0
+    finally:
+        gc.enable()

@@ -1,0 +1,73 @@
+"""What a crowd needed is given back, and nothing is done while there is one."""
+
+from __future__ import annotations
+
+import gc
+
+import pytest
+
+from sidecar.memory import QUIET, Thrift, give_back, resident
+
+
+class Process:
+    def __init__(self):
+        self.begun = 0
+        self.resident = 100
+        self.given = 0
+
+    def give_back(self):
+        self.given += 1
+        self.resident = max(100, self.resident - 50)
+
+
+@pytest.fixture
+def process():
+    return Process()
+
+
+@pytest.fixture
+def thrift(process):
+    return Thrift(
+        lambda: process.begun, give_back=process.give_back, resident=lambda: process.resident
+    )
+
+
+def test_it_waits_until_the_crowd_has_gone(process, thrift):
+    process.begun, process.resident = QUIET, 200
+    thrift.look()
+    assert process.given == 0
+    process.begun += QUIET - 1
+    thrift.look()
+    assert process.given == 1
+
+
+def test_what_cannot_be_given_back_is_not_asked_for_again(process, thrift):
+    process.resident = 200
+    thrift.look()
+    thrift.look()
+    assert (process.given, process.resident) == (1, 150)
+    process.resident = 160
+    thrift.look()
+    assert process.given == 2
+
+
+def test_a_little_more_is_left_alone(process, thrift):
+    process.resident = 105
+    thrift.look()
+    assert process.given == 0
+
+
+def test_it_can_be_done_and_seen_here():
+    class Knot:
+        pass
+
+    gc.disable()
+    try:
+        knot = Knot()
+        knot.itself = knot
+        del knot
+        give_back()
+        assert not [one for one in gc.get_objects() if isinstance(one, Knot)]
+    finally:
+        gc.enable()
+    assert resident() > 2**20 or resident() == 0
