@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from importlib.metadata import entry_points
 
 import pytest
 
@@ -55,6 +56,29 @@ def test_one_module_may_serve_two_kinds(install, tmp_path):
     registry = Registry()
     kinds = [registry.provider_class(kind).kind for kind in ("acme", "acme-b")]
     assert kinds == ["acme", "acme-b"]
+
+
+def test_the_distributions_are_looked_through_once(install, monkeypatch):
+    looks = []
+
+    def looked(**wanted):
+        looks.append(wanted)
+        return entry_points(**wanted)
+
+    monkeypatch.setattr("sidecar.registry.entry_points", looked)
+    install("acme-sms-1")
+    registry = Registry()
+    for kind in ("acme", "console", "twilio"):
+        registry.provider_class(kind)
+    assert len(looks) == 1
+
+
+def test_a_kind_that_was_installed_since_is_found(install):
+    registry = Registry()
+    with pytest.raises(PluginNotFound, match="`acme-late`"):
+        registry.provider_class("acme-late")
+    install("acme-late", "acme-late", MODULE.replace('"acme"', '"acme-late"'))
+    assert registry.provider_class("acme-late").kind == "acme-late"
 
 
 def test_an_unknown_kind_gets_a_suggestion():
