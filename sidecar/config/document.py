@@ -28,8 +28,9 @@ MAX_TEXT = 1024 * 1024
 _LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _RESOLVER: Any = yaml.resolver.Resolver()
 _TAG = "tag:yaml.org,2002:"
+# What YAML 1.1 allows would be a shorter rule, and takes 7 ms to compile.
 _UNPRINTABLE = re.compile(
-    "[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufefe\uff00-\ufffd\U00010000-\U0010ffff]"
+    "[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x84\x86-\x9f\ud800-\udfff\ufeff\ufffe\uffff]"
 )
 _INTEGER = re.compile(r"[-+]?(?:0|[1-9][0-9]{0,30})")
 _DECIMAL = re.compile(r"[-+]?[0-9]{0,30}\.[0-9]{0,30}(?:[eE][-+]?[0-9]{1,3})?")

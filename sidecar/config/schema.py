@@ -5,13 +5,16 @@ Draft 7, because that is what yaml-language-server reads.
 
 from __future__ import annotations
 
+import ast
+import inspect
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from typing import Any
 
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
-from sidecar.config.model import ChainSection, Root
+from sidecar.config.model import ChainSection, Root, Section
 from sidecar.config.providers import NAME
 from sidecar.delivery.provider import Provider
 
@@ -26,13 +29,16 @@ _NAMES = {"pattern": f"^{NAME.pattern}$"}
 def schema(classes: Sequence[type[Provider[Any]]]) -> Schema:
     """The schema of a file that may name these provider classes' kinds, and no others."""
     by_kind = {cls.kind: cls for cls in sorted(classes, key=lambda cls: cls.kind)}
-    models: list[type[BaseModel]] = [Root, ChainSection]
+    sections = Section.__subclasses__()
+    models: list[type[BaseModel]] = [*sections]
     models += dict.fromkeys(cls.Config for cls in by_kind.values())
     references, drawn = models_json_schema(
         [(model, "validation") for model in models], ref_template=_DEFINITIONS + "{model}"
     )
-    definitions = {name: _draft7(one) for name, one in drawn["$defs"].items()}
     drawn_as = {model: _name_of(references[model, "validation"]) for model in models}
+    for section in sections:
+        _describe(drawn["$defs"][drawn_as[section]]["properties"], section)
+    definitions = {name: _draft7(one) for name, one in drawn["$defs"].items()}
     for kind, cls in by_kind.items():
         definitions[f"kind_{kind}"] = _of_kind(kind, cls, definitions[drawn_as[cls.Config]])
     for cls in by_kind.values():
@@ -51,6 +57,17 @@ def schema(classes: Sequence[type[Provider[Any]]]) -> Schema:
         **root,
         "definitions": _used(definitions, root),
     }
+
+
+def _describe(properties: dict[str, Schema], section: type[Section]) -> None:
+    """Give each property the docstring that stands below its field."""
+    (written,) = ast.parse(inspect.getsource(section)).body
+    assert isinstance(written, ast.ClassDef)
+    for field, below in pairwise(written.body):
+        match field, below:
+            case ast.AnnAssign(target=ast.Name(id=name)), ast.Expr(value=ast.Constant(value=text)):
+                told = {**properties[name], "description": text}
+                properties[name] = dict(sorted(told.items()))
 
 
 def _name_of(reference: Mapping[str, str]) -> str:
