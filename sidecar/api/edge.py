@@ -7,7 +7,8 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 import structlog
-from aiohttp import HttpVersion10, HttpVersion11, hdrs, web
+from aiohttp import hdrs, web
+from aiohttp.http import HttpVersion10, HttpVersion11  # in `aiohttp` they come with its client
 
 from sidecar.api.asked import Asked
 from sidecar.api.connections import Connection
