@@ -7,20 +7,28 @@ send waits for a renewal only where there are no valid keys at all.
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from typing import Protocol
 
 from sidecar import LocalFault, Unavailable
-from sidecar_aws.access import Access
+from sidecar_aws.access import Access, Keys
 from sidecar_aws.settings import AwsConfig
 from sidecar_aws.threads import in_own_thread
-
-if TYPE_CHECKING:
-    from sidecar_aws.sdk import Login
 
 LOOK_EVERY = 60.0
 """Seconds; botocore renews keys from 15 minutes before their end on."""
 MARGIN = 10
 """Seconds before their end in which keys are no longer used."""
+
+
+class Login(Protocol):
+    """A source of access. Its methods may raise what `current` does."""
+
+    def access(self) -> Access:
+        """The access of this moment; may block."""
+
+    def is_due(self, seconds: int | None = None) -> bool:
+        """Whether it ends within `seconds`, by default within the source's own margin."""
 
 
 class Credentials:
@@ -33,8 +41,8 @@ class Credentials:
         self._model = model
         self._config = config
         self._look_every = look_every
-        self._login: Login | None = None
-        self._access: Access | None = None
+        self._login: Login | None = _settled(config)
+        self._access = self._login.access() if self._login is not None else None
         self._fetching: asyncio.Task[Access] | None = None
         self._keeper: asyncio.Task[None] | None = None
 
@@ -104,9 +112,32 @@ class Credentials:
 
 
 def _log_in(model: str, config: AwsConfig) -> Login:
+    if (settled := _settled(config)) is not None:
+        return settled
     from sidecar_aws.sdk import log_in  # noqa: PLC0415  # loads botocore: in the thread, if at all
 
     return log_in(model, config)
+
+
+@dataclass(frozen=True, slots=True)
+class _Settled:
+    """Where the settings say it all, botocore has nothing to find: 11 MB that need no loading."""
+
+    keys: Access
+
+    def access(self) -> Access:
+        return self.keys
+
+    def is_due(self, seconds: int | None = None) -> bool:
+        return False
+
+
+def _settled(config: AwsConfig) -> _Settled | None:
+    key, secret, token = config.access_key_id, config.secret_access_key, config.session_token
+    if not (config.endpoint_url and config.region and key and secret):
+        return None
+    keys = Keys(key, secret.get_secret_value(), token.get_secret_value() if token else None)
+    return _Settled(Access(config.endpoint_url, config.region, keys))
 
 
 def _look_at(fetch: asyncio.Task[Access]) -> None:

@@ -68,8 +68,6 @@ def log_in(model: str, config: AwsConfig) -> Login:
     # Its DEBUG lines carry session tokens and whole answers of STS.
     logging.getLogger("botocore").setLevel(logging.WARNING)
     keys = _configured_keys(config)
-    if keys and config.region and config.endpoint_url:
-        return Login(config.endpoint_url, config.region, keys)
     with _our_errors():
         session = botocore.session.Session()
         session.set_default_client_config(_CALLS)

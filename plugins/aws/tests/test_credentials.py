@@ -3,6 +3,8 @@
 import asyncio
 import json
 import os
+import subprocess
+import sys
 import threading
 from datetime import UTC, datetime, timedelta
 
@@ -135,13 +137,38 @@ async def test_a_source_that_hangs_holds_a_send_no_longer_than_its_time(write_pr
 async def test_a_machine_too_slow_to_load_botocore_is_no_fault_of_aws(monkeypatch):
     gate = threading.Event()
     monkeypatch.setattr("sidecar_aws.credentials._log_in", lambda *_: gate.wait(20))
-    chosen = config(access_key_id="KEY", secret_access_key="secret")
+    chosen = config(region=None, access_key_id="KEY", secret_access_key="secret")
     try:
         async with Sns("sns", chosen) as provider:
             with pytest.raises(LocalFault):
                 await provider.send(TEXT, timeout=0.05)
     finally:
         gate.set()
+
+
+def test_settings_that_say_it_all_load_no_botocore():
+    code = """
+import asyncio, sys
+from sidecar import Message
+from sidecar.testing import Answer, stub_server
+from sidecar_aws.sns import Sns, SnsConfig
+
+async def main():
+    taken = Answer(200, {}, b"<PublishResult><MessageId>m</MessageId></PublishResult>")
+    async with stub_server(taken) as stub:
+        keys = {"access_key_id": "AKIASET", "secret_access_key": "s", "session_token": "t"}
+        where = {"region": "eu-west-1", "endpoint_url": stub.url, "allow_private": True}
+        async with Sns("sns", SnsConfig(kind="sns", **keys, **where)) as provider:
+            await provider.send(Message("m-1", "sms", "+14155552671", "Hi"), timeout=20.0)
+    head = stub.requests[0].headers
+    print(head["authorization"].split("/")[0:3:2], head["x-amz-security-token"])
+    print("botocore" in sys.modules)
+
+asyncio.run(main())
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    signed = "['AWS4-HMAC-SHA256 Credential=AKIASET', 'eu-west-1'] t"
+    assert done.stdout.splitlines() == [signed, "False"]
 
 
 async def test_no_credentials_anywhere_is_misconfigured_and_nothing_leaves():
