@@ -44,6 +44,7 @@ class LeanClient:
         self._sweeper: asyncio.TimerHandle | None = None
         self._timeouts: Timeouts | None = None
         self._closed: asyncio.Future[None] | None = None
+        tls_context()  # made by now, or the first send would hold up the loop for 25 ms
 
     async def exchange(
         self, target: Target, method: str, headers: Mapping[str, str], body: bytes, timeout: float

@@ -170,6 +170,13 @@ def test_the_context_verifies_and_is_shared():
     assert context.minimum_version == ssl.TLSVersion.TLSv1_2
 
 
+async def test_the_context_is_there_before_the_first_request(trusted):
+    assert tls_context.cache_info().currsize == 0
+    transport = HttpTransport()
+    assert tls_context.cache_info().currsize == 1
+    await transport.close()
+
+
 async def test_leave_for_private_addresses_is_no_leave_to_skip_verification(serve, authority):
     port = await serve(answer, ssl=server_side(authority.issue_cert("localhost")))
     transport = HttpTransport(allow_private=True)
