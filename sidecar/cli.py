@@ -71,9 +71,9 @@ def health(ready: bool, wait: str, url: str) -> None:
 @click.pass_obj
 def run(started: float | None, config: Path) -> None:
     """Serve, until SIGTERM or Ctrl-C."""
-    from sidecar.thrift import import_without_the_unused
+    from sidecar.thrift import import_structlog
 
-    import_without_the_unused()  # before the first that imports them
+    import_structlog()  # before the first that imports it
     from sidecar import app, crash, logs, runner
     from sidecar.serve import serve
     from sidecar.surroundings import Surroundings

@@ -7,8 +7,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 import structlog
-from aiohttp import hdrs, web
-from aiohttp.http import HttpVersion10, HttpVersion11  # in `aiohttp` they come with its client
+from aiohttp import HttpVersion10, HttpVersion11, hdrs, web
 
 from sidecar.api.asked import Asked
 from sidecar.api.connections import Connection

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import shutil
 from importlib.util import find_spec
 from pathlib import Path
-
-import pytest
 
 from harness import guests
 from harness.process import Sidecar
@@ -14,8 +11,6 @@ from harness.providers import config, twilio
 
 ROOT = Path(__file__).parents[2]
 UNUSED = {
-    "aiohttp.client",
-    "aiohttp.connector",
     "aiosmtplib",
     "boto3",
     "botocore",
@@ -38,20 +33,14 @@ class Snoop(Guest):
         collects, kept = gc.isenabled(), gc.get_freeze_count() > 50_000
         return Receipt(f"{DURING}, {collects}, {kept}, {gc.get_threshold()}")
 """
-SESSION = """
-import aiohttp
-from aiohttp import ClientTimeout, web
-from aiohttp import *
+CONSOLE = """
+import rich.console
 
-class Session(Guest):
-    kind = "session"
+class Rich(Guest):
+    kind = "rich"
 
     async def send(self, message, *, timeout):
-        assert aiohttp.web is web is sys.modules["aiohttp.web"]
-        assert aiohttp.__version__ in aiohttp.http.SERVER_SOFTWARE
-        async with ClientSession(timeout=ClientTimeout(timeout)) as session:
-            async with session.get(os.environ["WHERE"]) as reply:
-                return Receipt(str(reply.status))
+        return Receipt(rich.console.Console.__name__)
 """
 
 
@@ -72,31 +61,19 @@ def test_the_default_file_loads_nothing_that_no_send_of_it_needs(start, tmp_path
     assert loaded(sidecar) & UNUSED == set()
 
 
-def test_the_client_of_aiohttp_is_loaded_for_whoever_chose_it(start, tmp_path, vendor):
+def test_the_lean_client_loads_no_other(start, vendor):
     answers = vendor(lambda _: (201, {}, TAKEN))
     text = config("sms", twilio(answers.url))
     lean = start(text, PYTHONPROFILEIMPORTTIME="1")
     assert lean.send().status == 200
     assert "sidecar.wire.connection" in loaded(lean)
-    assert loaded(lean) & UNUSED == set()
-    lean.stop()
-    chosen = start(f"http_client: aiohttp\n{text}", PYTHONPROFILEIMPORTTIME="1")
-    assert chosen.send().status == 200
-    assert {"aiohttp.client", "aiohttp.connector"} <= loaded(chosen)
+    assert loaded(lean) & {*UNUSED, "sidecar.wire.aiohttp_client"} == set()
 
 
 def test_a_plugin_may_use_what_a_start_left_out(start, tmp_path):
-    found = guests.install(tmp_path, f"import rich.console\n{SESSION}", "session")
-    other = tmp_path / "other"
-    other.mkdir()
-    shown = start(config("sms", "console: {}"))
-    where = f"{shown.where}/livez"
-    (other / "providers.yaml").write_text(
-        f"server: {{listen: '127.0.0.1:0'}}\n{config('sms', 'session: {}')}"
-    )
-    sidecar = start(config=other / "providers.yaml", WHERE=where, **found)
-    answer = sidecar.send()
-    assert (answer.status, answer.json["provider_message_id"]) == (200, "200"), answer.json
+    found = guests.install(tmp_path, CONSOLE, "rich")
+    sidecar = start(config("sms", "rich: {}"), **found)
+    assert sidecar.send().json["provider_message_id"] == "Console"
 
 
 def test_nothing_is_collected_until_it_serves_and_then_what_came_of_requests(start, tmp_path):
@@ -106,18 +83,7 @@ def test_nothing_is_collected_until_it_serves_and_then_what_came_of_requests(sta
     assert told == "(False, 0), True, True, (10000, 20, 50)"
 
 
-@pytest.mark.parametrize("name", ["rich", "aiohttp"])
-def test_where_a_library_is_not_whole_it_is_as_if_nobody_had_tried(start, tmp_path, name):
-    """An aiohttp whose server needs its client, and no rich at all."""
-    if name == "aiohttp":
-        whole = Path(find_spec("aiohttp").origin).parent
-        shutil.copytree(whole, tmp_path / "aiohttp", ignore=shutil.ignore_patterns("__pycache__"))
-        web = tmp_path / "aiohttp/web.py"
-        web.write_text(f"from aiohttp import ClientSession\n{web.read_text()}")
-    else:
-        (tmp_path / "rich.py").write_text("raise ImportError")
-    sidecar = start(
-        config("sms", "console: {}"), PYTHONPROFILEIMPORTTIME="1", PYTHONPATH=str(tmp_path)
-    )
+def test_where_rich_is_not_installed_nothing_is_amiss(start, tmp_path):
+    (tmp_path / "rich.py").write_text("raise ImportError")
+    sidecar = start(config("sms", "console: {}"), PYTHONPATH=str(tmp_path))
     assert sidecar.send().status == 200
-    assert ("aiohttp.client" in loaded(sidecar)) is (name == "aiohttp")
