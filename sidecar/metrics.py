@@ -6,7 +6,7 @@ import platform
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import pairwise
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, generate_latest
+from prometheus_client import CollectorRegistry, Gauge, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
@@ -50,22 +50,19 @@ class Metrics:
             _BUCKETS,
             reg,
         )
-        self._failovers = Counter(
+        self._failovers = Tally(
             "otp_failovers",
             "Steps from one provider to the next.",
             ["channel", "from", "to", "reason"],
-            registry=reg,
+            reg,
         )
-        self._transitions = Counter(
-            "otp_breaker_transitions",
-            "Changes of a circuit's state.",
-            ["provider", "to"],
-            registry=reg,
+        self._transitions = Tally(
+            "otp_breaker_transitions", "Changes of a circuit's state.", ["provider", "to"], reg
         )
-        self._unknown = Counter(
-            "otp_unknown", "Attempts that may have been taken.", ["provider"], registry=reg
+        self._unknown = Tally(
+            "otp_unknown", "Attempts that may have been taken.", ["provider"], reg
         )
-        self._shed = Counter("otp_shed", "Sends that were not begun.", ["reason"], registry=reg)
+        self._shed = Tally("otp_shed", "Sends that were not begun.", ["reason"], reg)
         self.loop_lag = _gauge_of_lag(reg)
         build = Gauge("otp_build_info", "What is running.", ["version", "python"], registry=reg)
         build.labels(__version__, platform.python_version()).set(1)
@@ -78,7 +75,7 @@ class Metrics:
 
     def shed(self, reason: str) -> None:
         """Count a send that was declined before it began."""
-        self._shed.labels(reason).inc()
+        self._shed.add(reason)
 
     def page(self) -> bytes:
         return generate_latest(self.registry)
@@ -96,19 +93,19 @@ class Metrics:
             if attempt.tried:
                 self._attempt_seconds.observe(attempt.seconds, channel, provider)
             if outcome is Outcome.UNKNOWN:
-                self._unknown.labels(provider).inc()
+                self._unknown.add(provider)
         if len(delivery.attempts) > 1:
             self._count_steps(channel, delivery.attempts)
 
     def _count_steps(self, channel: str, attempts: Sequence[Attempt]) -> None:
         for one, following in pairwise(a for a in attempts if a.reason not in _ABSENT):
-            why = one.outcome if one.tried else one.reason
-            self._failovers.labels(channel, one.provider, following.provider, why).inc()
+            why = one.outcome if one.tried else one.reason or ""
+            self._failovers.add(channel, one.provider, following.provider, why)
 
     @hookimpl
     def circuit_changed(self, provider: str, before: str, after: str) -> None:
         del before
-        self._transitions.labels(provider, after).inc()
+        self._transitions.add(provider, after)
 
 
 def _gauge_of_lag(registry: CollectorRegistry) -> Gauge:
