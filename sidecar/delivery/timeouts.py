@@ -13,6 +13,9 @@ from itertools import count
 TICKS = 100
 """Ticks a second: a timeout comes up to one of them late, and never early."""
 
+AT_ONCE = 8
+"""Calls in one step of the loop: of a hundred that are due together each wakes somebody."""
+
 Timeout = tuple[int, int]
 
 
@@ -29,7 +32,7 @@ class Timeouts:
     def at(self, when: float, call: Callable[[], None]) -> Timeout:
         """Have `call` called at `when`, in seconds on the loop's clock, unless it is called off.
 
-        It must not raise: others are called behind it.
+        It must not raise.
         """
         tick = int(when * TICKS) + 1
         number = next(self._numbers)
@@ -54,14 +57,20 @@ class Timeouts:
         self._timer = self.loop.call_at(tick / TICKS, self._look)
 
     def _look(self) -> None:
-        self._timer = None
         # The clock of uvloop stands still during a step, and may be a moment behind its timer.
         now = max(self._next, int(self.loop.time() * TICKS))
-        come = [self._due.pop(tick) for tick in sorted(self._due) if tick <= now]
+        self._timer, left = None, AT_ONCE
+        for tick in sorted(tick for tick in self._due if tick <= now):
+            left = self._call(self._due[tick], left)
+            if not left:
+                break
         self._due = {tick: calls for tick, calls in self._due.items() if calls}
         if self._due:
             self._set(min(self._due))
-        for calls in come:
-            # At once: what is called off after this moment would be called all the same.
-            for call in calls.values():
-                call()
+
+    def _call(self, calls: dict[int, Callable[[], None]], most: int) -> int:
+        """Call the first of them; how many more there may be."""
+        while calls and most:
+            calls.pop(next(iter(calls)))()
+            most -= 1
+        return most

@@ -9,11 +9,14 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 
+ALONE = 8
+"""Steps in one turn of a channel that is alone: whoever comes meanwhile waits for no more."""
+
 
 class Turns:
     """While several channels have sends under way, each gets one step in one turn of the loop.
 
-    A channel alone never waits. `enter` and `leave` count the sends of a channel.
+    A channel alone gets `ALONE`. `enter` and `leave` count the sends of a channel.
     """
 
     def __init__(self) -> None:
@@ -21,6 +24,8 @@ class Turns:
         self._taken: set[str] = set()  # who has had this turn's step
         self._waiting: dict[str, deque[asyncio.Future[None]]] = {}
         self._turning = False
+        self._moment = 0.0  # by the loop's clock, which uvloop turns once a turn
+        self._steps = 0  # of a channel alone, in this moment
 
     def enter(self, channel: str) -> None:
         self._sends[channel] = self._sends.get(channel, 0) + 1
@@ -32,33 +37,41 @@ class Turns:
 
     async def take(self, channel: str) -> None:
         """Come back when the channel may make a step."""
-        if len(self._sends) < 2 and not self._waiting:
+        loop = asyncio.get_running_loop()
+        if len(self._sends) < 2 and not self._waiting and self._may_go_alone(loop.time()):
             return
         if not self._turning:
             self._turning = True
-            asyncio.get_running_loop().call_soon(self._turn)
-        if channel not in self._taken:
+            loop.call_soon(self._turn)
+        if len(self._sends) > 1 and channel not in self._taken:
             self._taken.add(channel)
             return
-        step = asyncio.get_running_loop().create_future()
+        step = loop.create_future()
         self._waiting.setdefault(channel, deque()).append(step)
         await step
 
+    def _may_go_alone(self, now: float) -> bool:
+        if now != self._moment:
+            self._moment, self._steps = now, 0
+        self._steps += 1
+        return self._steps <= ALONE
+
     def _turn(self) -> None:
-        """The next turn: one who waits for each channel; all where one channel is left."""
+        """The next turn: one who waits for each channel; a few where one channel is left."""
         self._taken.clear()
-        alone = len(self._sends) < 2
+        most = 1 if len(self._sends) > 1 else ALONE
         for channel, queue in list(self._waiting.items()):
-            while queue:
-                step = queue.popleft()
-                if step.done():  # it was cancelled
-                    continue
-                step.set_result(None)
-                self._taken.add(channel)
-                if not alone:
-                    break
+            self._wake(channel, queue, most)
             if not queue:
                 del self._waiting[channel]
         self._turning = bool(self._taken)
         if self._turning:
             asyncio.get_running_loop().call_soon(self._turn)
+
+    def _wake(self, channel: str, queue: deque[asyncio.Future[None]], most: int) -> None:
+        while queue and most:
+            step = queue.popleft()
+            if not step.done():  # it was cancelled
+                step.set_result(None)
+                self._taken.add(channel)
+                most -= 1

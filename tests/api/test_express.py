@@ -11,8 +11,9 @@ import pytest
 from sidecar.api.express import AT_ONCE, ExpressLane
 
 
-def request(number: int) -> bytes:
-    body = json.dumps({"channel": "sms", "to": "+14155552671", "text": "1", "id": f"m-{number}"})
+def request(number: int, channel: str = "sms") -> bytes:
+    to = "+14155552671" if channel == "sms" else "ada@example.com"
+    body = json.dumps({"channel": channel, "to": to, "text": "1", "id": f"m-{number}"})
     return (
         "POST /v1/send HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
         f"Content-Length: {len(body)}\r\n\r\n{body}"
@@ -96,3 +97,15 @@ async def test_a_new_step_has_room_again(lane, begun, step):
         step.now = float(number // AT_ONCE)
         lane.take(Connection(), request(number))
     assert begun == ids(*range(3 * AT_ONCE))
+
+
+async def test_of_those_who_wait_each_channel_has_its_turn(lane, begun):
+    for number in range(5 * AT_ONCE):
+        lane.take(Connection(), request(number))
+    lane.take(Connection(), request(99, "email"))
+    assert begun == ids(*range(AT_ONCE))
+    await asyncio.sleep(0)
+    assert "m-99" in begun
+    for _ in range(5):
+        await asyncio.sleep(0)
+    assert sorted(begun) == sorted(ids(*range(5 * AT_ONCE), 99))
