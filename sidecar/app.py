@@ -199,7 +199,7 @@ class Sidecar:
                 structlog.get_logger().warning("prune_failed")
 
     async def _keep_small(self) -> None:
-        thrift = memory.Thrift(lambda: self._dispatcher.begun)
+        thrift = memory.Thrift(lambda: self._dispatcher.begun, lambda: self._dispatcher.under_way)
         while True:
             await asyncio.sleep(memory.INTERVAL)
             thrift.look()

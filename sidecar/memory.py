@@ -16,7 +16,9 @@ from pathlib import Path
 INTERVAL = 10.0
 """Seconds between two looks."""
 QUIET = 10
-"""Sends begun between two looks, below which it is quiet: to give 80 MB back takes 10 ms."""
+"""Sends begun between two looks, or under way, below which it is quiet.
+
+To give 80 MB back takes 10 ms of the loop."""
 GROWTH = 1.05
 """Of what it was after the last time; with less nothing is done."""
 _STATM = Path("/proc/self/statm")
@@ -38,19 +40,22 @@ def resident() -> int:
 
 
 class Thrift:
-    """Looks every `INTERVAL` whether a crowd has gone. `begun` counts the sends so far.
+    """Looks every `INTERVAL` whether a crowd has gone.
 
-    `give_back` and `resident` are for tests.
+    `begun` counts the sends so far, `under_way` those that have not ended. `give_back` and
+    `resident` are for tests.
     """
 
     def __init__(
         self,
         begun: Callable[[], int],
+        under_way: Callable[[], int],
         *,
         give_back: Callable[[], None] = give_back,
         resident: Callable[[], int] = resident,
     ) -> None:
         self._begun = begun
+        self._under_way = under_way
         self._give_back = give_back
         self._resident = resident
         self._before = begun()
@@ -59,7 +64,8 @@ class Thrift:
     def look(self) -> None:
         """Give back where it is quiet, and there is more than there was the last time."""
         begun = self._begun()
-        if begun - self._before < QUIET and self._resident() > self._least * GROWTH:
+        quiet = max(begun - self._before, self._under_way()) < QUIET
+        if quiet and self._resident() > self._least * GROWTH:
             self._give_back()
             self._least = self._resident()
         self._before = begun

@@ -12,6 +12,7 @@ from sidecar.memory import QUIET, Thrift, give_back, resident
 class Process:
     def __init__(self):
         self.begun = 0
+        self.under_way = 0
         self.resident = 100
         self.given = 0
 
@@ -28,7 +29,10 @@ def process():
 @pytest.fixture
 def thrift(process):
     return Thrift(
-        lambda: process.begun, give_back=process.give_back, resident=lambda: process.resident
+        lambda: process.begun,
+        lambda: process.under_way,
+        give_back=process.give_back,
+        resident=lambda: process.resident,
     )
 
 
@@ -39,6 +43,12 @@ def test_it_waits_until_the_crowd_has_gone(process, thrift):
     process.begun += QUIET - 1
     thrift.look()
     assert process.given == 1
+
+
+def test_a_crowd_that_waits_has_not_gone(process, thrift):
+    process.resident, process.under_way = 200, QUIET
+    thrift.look()
+    assert process.given == 0
 
 
 def test_what_cannot_be_given_back_is_not_asked_for_again(process, thrift):

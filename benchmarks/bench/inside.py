@@ -209,7 +209,7 @@ def multiply(path: Path, times: int) -> None:
     db = sqlite3.connect(path)
     (most,) = db.execute("SELECT max(number) FROM deliveries").fetchone()
     own = {"id": "'old-' || hex(randomblob(12))", "key_hash": "lower(hex(randomblob(16)))"}
-    for table, key in (("deliveries", "number"), ("attempts", "delivery")):
+    for table, key in (("deliveries", "number"), ("earlier_runs", "delivery")):
         columns = [row[1] for row in db.execute(f"PRAGMA table_info({table})")]
         values = [f"{key} + ?1" if name == key else own.get(name, name) for name in columns]
         statement = f"INSERT INTO {table} SELECT {', '.join(values)} FROM {table} WHERE {key} <= ?2"

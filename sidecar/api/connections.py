@@ -76,6 +76,8 @@ class Connection(RequestHandler):
     @property
     def waiting(self) -> bool:
         """Whether a head is waited for: none is complete and about to be served."""
+        if self._served:  # aiohttp, which knows nothing of it, waits
+            return False
         return self._waiter is not None and not self._waiter.done()
 
     @property

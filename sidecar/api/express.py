@@ -97,7 +97,6 @@ class ExpressLane:
     def __init__(self, face: Face) -> None:
         self._face = face
         self._loop = asyncio.get_running_loop()
-        self._step = 0.0  # by the loop's clock, which uvloop turns once a step
         self._begun = 0  # in this step
         self._waiting: dict[bytes, deque[tuple[Connection, PlainRequest, float]]] = {}
 
@@ -117,23 +116,28 @@ class ExpressLane:
         return True
 
     def _has_room(self) -> bool:
-        now = self._loop.time()
-        if now != self._step:
-            self._step, self._begun = now, 0
+        if not self._begun:
+            self._loop.call_soon(self._end_step)
         self._begun += 1
         return self._begun <= AT_ONCE
+
+    def _end_step(self) -> None:
+        self._begun = 0
 
     def _go_on(self) -> None:
         """The next few of those that wait, one of each channel after the other."""
         left = AT_ONCE
-        while self._waiting and left > 0:
-            for hint, lane in list(self._waiting.items()):
-                self._begin_alone(*lane.popleft())
-                left -= 1
-                if not lane:
-                    del self._waiting[hint]
-        if self._waiting:
-            self._loop.call_soon(self._go_on)
+        try:
+            while self._waiting and left > 0:
+                for hint, lane in list(self._waiting.items()):
+                    request = lane.popleft()
+                    if not lane:
+                        del self._waiting[hint]
+                    left -= 1
+                    self._begin_alone(*request)
+        finally:
+            if self._waiting:
+                self._loop.call_soon(self._go_on)
 
     def _begin_alone(self, connection: Connection, request: PlainRequest, asked_at: float) -> None:
         # What its log lines carry is this request's; the context here is the connection's.

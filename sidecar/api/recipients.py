@@ -31,13 +31,14 @@ def is_phone_number(number: str) -> bool:
 
 
 def is_plain_address(address: str) -> bool:
-    """Whether it is an address with nothing unusual before its `@`.
+    """Whether it is an address in ASCII with nothing unusual before its `@`.
 
     Every recipient has another name, but domains come again: that is what is remembered.
     """
     name = _PLAIN_LOCAL.match(address)
     return (
         name is not None
+        and address.isascii()
         and len(address) <= ADDRESS_LIMIT
         and is_address(f"a@{address[name.end() :]}")
     )

@@ -8,11 +8,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from contextvars import Context
 from itertools import count
 
 TICKS = 100
 """Ticks a second: a timeout comes up to one of them late, and never early."""
 
+FAR = 1e9
+"""Seconds on the loop's clock that never come; infinity and NaN are as far."""
 AT_ONCE = 8
 """Calls in one step of the loop: of a hundred that are due together each wakes somebody."""
 
@@ -34,7 +37,7 @@ class Timeouts:
 
         It must not raise.
         """
-        tick = int(when * TICKS) + 1
+        tick = int(min(FAR, when) * TICKS) + 1
         number = next(self._numbers)
         calls = self._due.get(tick)
         if calls is None:
@@ -54,10 +57,11 @@ class Timeouts:
         if self._timer is not None:
             self._timer.cancel()
         self._next = tick
-        self._timer = self.loop.call_at(tick / TICKS, self._look)
+        # Not in the context of whichever request happens to set it.
+        self._timer = self.loop.call_at(tick / TICKS, self._look, context=Context())
 
     def _look(self) -> None:
-        # The clock of uvloop stands still during a step, and may be a moment behind its timer.
+        # A loop's clock may be a moment behind its timer.
         now = max(self._next, int(self.loop.time() * TICKS))
         self._timer, left = None, AT_ONCE
         for tick in sorted(tick for tick in self._due if tick <= now):

@@ -21,11 +21,9 @@ class Turns:
 
     def __init__(self) -> None:
         self._sends: dict[str, int] = {}
-        self._taken: set[str] = set()  # who has had this turn's step
+        self._steps: dict[str, int] = {}  # made in this turn
         self._waiting: dict[str, deque[asyncio.Future[None]]] = {}
         self._turning = False
-        self._moment = 0.0  # by the loop's clock, which uvloop turns once a turn
-        self._steps = 0  # of a channel alone, in this moment
 
     def enter(self, channel: str) -> None:
         self._sends[channel] = self._sends.get(channel, 0) + 1
@@ -38,40 +36,38 @@ class Turns:
     async def take(self, channel: str) -> None:
         """Come back when the channel may make a step."""
         loop = asyncio.get_running_loop()
-        if len(self._sends) < 2 and not self._waiting and self._may_go_alone(loop.time()):
-            return
         if not self._turning:
             self._turning = True
             loop.call_soon(self._turn)
-        if len(self._sends) > 1 and channel not in self._taken:
-            self._taken.add(channel)
+        made = self._steps.get(channel, 0)
+        if made < self._most() and channel not in self._waiting:
+            self._steps[channel] = made + 1
             return
         step = loop.create_future()
         self._waiting.setdefault(channel, deque()).append(step)
         await step
 
-    def _may_go_alone(self, now: float) -> bool:
-        if now != self._moment:
-            self._moment, self._steps = now, 0
-        self._steps += 1
-        return self._steps <= ALONE
+    def _most(self) -> int:
+        return 1 if len(self._sends) > 1 else ALONE
 
     def _turn(self) -> None:
-        """The next turn: one who waits for each channel; a few where one channel is left."""
-        self._taken.clear()
-        most = 1 if len(self._sends) > 1 else ALONE
+        """The next turn: as many of those who wait as each channel may."""
+        self._steps.clear()
+        most = self._most()
         for channel, queue in list(self._waiting.items()):
             self._wake(channel, queue, most)
             if not queue:
                 del self._waiting[channel]
-        self._turning = bool(self._taken)
+        self._turning = bool(self._steps)
         if self._turning:
             asyncio.get_running_loop().call_soon(self._turn)
 
     def _wake(self, channel: str, queue: deque[asyncio.Future[None]], most: int) -> None:
-        while queue and most:
+        made = 0
+        while queue and made < most:
             step = queue.popleft()
             if not step.done():  # it was cancelled
                 step.set_result(None)
-                self._taken.add(channel)
-                most -= 1
+                made += 1
+        if made:
+            self._steps[channel] = made

@@ -5,7 +5,7 @@ What every send does comes in groups, as many together as wait (`groups`).
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple
 
@@ -118,21 +118,31 @@ _OLD = """
 
 def claim(db: Statements, wanted: Sequence[Wanted]) -> list[Claimed | Existing]:
     """See `DeliveryLog.claim`."""
+    names = [one.claim.id for one in wanted]
     keys = [one.claim.key_hash for one in wanted if one.claim.key_hash is not None]
-    sizes = SIZES if len(set(keys)) == len(keys) else (1,)  # the second must find the first
+    # What is named twice goes one by one: the second must find the first.
+    sizes = SIZES if _differ(names) and _differ(keys) else (1,)
     answers: list[Claimed | Existing] = []
     for part in parts(wanted, sizes):
         answers += _claim(db, part)
     return answers
 
 
-def _claim(db: Statements, part: Sequence[Wanted]) -> Iterator[Claimed | Existing]:
+def _claim(db: Statements, part: Sequence[Wanted]) -> list[Claimed | Existing]:
     written = _write_new(db, part)
     if written == len(part):
-        return (Claimed(one.claim.id, 1) for one in part)
+        return [Claimed(one.claim.id, 1) for one in part]
+    if len(part) == 1:
+        return [_claim_known(db, part[0])]
     # Numbers only grow: the newest rows are those that were written just now.
-    new = {row[0] for row in db.execute(_NEWEST, (written,)).fetchall()} if written else set()
-    return (_claimed(db, one, new) for one in part)
+    new = {row[0] for row in db.execute(_NEWEST, (written,)).fetchall()}
+    return [
+        Claimed(one.claim.id, 1) if one.claim.id in new else _claim(db, [one])[0] for one in part
+    ]
+
+
+def _differ(names: Sequence[str]) -> bool:
+    return len(set(names)) == len(names)
 
 
 def _write_new(db: Statements, part: Sequence[Wanted]) -> int:
@@ -141,14 +151,6 @@ def _write_new(db: Statements, part: Sequence[Wanted]) -> int:
         return execute(db, _NEW_CLAIMS, _NEW_CLAIM_ROW, [_new(one) for one in part])
     rows = [(*_new(one), one.claim.at - one.keep_keys) for one in part]
     return execute(db, _NEW_CLAIMS_UNDER_KEYS, places(len(rows[0])), rows)
-
-
-def _claimed(db: Statements, wanted: Wanted, new: set[str]) -> Claimed | Existing:
-    """The answer, where the ids of `new` were written just now; each of them once."""
-    if wanted.claim.id in new:
-        new.remove(wanted.claim.id)
-        return Claimed(wanted.claim.id, 1)
-    return _claim_known(db, wanted)
 
 
 def _claim_known(db: Statements, wanted: Wanted) -> Claimed | Existing:

@@ -28,42 +28,24 @@ class Connection:
         self.is_served = True
 
 
-class Step:
-    """A loop's clock that stands still within a step, as uvloop's does."""
-
-    def __init__(self, loop):
-        self.now = 0.0
-        self.call_soon = loop.call_soon
-
-    def time(self):
-        return self.now
-
-
 @pytest.fixture
 async def begun():
     return []
 
 
 @pytest.fixture
-async def step():
-    return Step(asyncio.get_running_loop())
-
-
-@pytest.fixture
-async def lane(begun, step):
+async def lane(begun):
     def begin(wish):
         begun.append(wish.message.id)
         return asyncio.get_running_loop().create_future()
 
-    lane = ExpressLane(
+    return ExpressLane(
         SimpleNamespace(
             dispatcher=SimpleNamespace(begin=begin),
             door=SimpleNamespace(check=lambda _: None),
             watch=SimpleNamespace(arrival=lambda _: 0.0),
         )
     )
-    lane._loop = step
-    return lane
 
 
 def ids(*numbers):
@@ -82,21 +64,39 @@ async def test_what_comes_in_one_step_is_begun_a_few_at_a_time(lane, begun):
     assert begun == ids(*range(2 * AT_ONCE + 3))
 
 
-async def test_nobody_overtakes_those_who_wait(lane, begun, step):
-    for number in range(AT_ONCE + 1):
+async def test_nobody_overtakes_those_who_wait(lane, begun):
+    for number in range(2 * AT_ONCE + 1):
         lane.take(Connection(), request(number))
-    step.now = 1.0
-    lane.take(Connection(), request(AT_ONCE + 1))
-    assert begun == ids(*range(AT_ONCE))
     await asyncio.sleep(0)
-    assert begun == ids(*range(AT_ONCE + 2))
+    lane.take(Connection(), request(2 * AT_ONCE + 1))
+    assert begun == ids(*range(2 * AT_ONCE))
+    await asyncio.sleep(0)
+    assert begun == ids(*range(2 * AT_ONCE + 2))
 
 
-async def test_a_new_step_has_room_again(lane, begun, step):
+async def test_a_new_step_has_room_again(lane, begun):
     for number in range(3 * AT_ONCE):
-        step.now = float(number // AT_ONCE)
+        if number % AT_ONCE == 0:
+            await asyncio.sleep(0)
+            await asyncio.sleep(0)
         lane.take(Connection(), request(number))
     assert begun == ids(*range(3 * AT_ONCE))
+
+
+async def test_one_that_fails_holds_up_none_of_those_behind_it(lane, begun, monkeypatch):
+    def fail_once(connection, request, asked_at):
+        monkeypatch.undo()
+        raise ZeroDivisionError
+
+    troubles = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: troubles.append(context))
+    for number in range(AT_ONCE + 3):
+        lane.take(Connection(), request(number))
+    monkeypatch.setattr(lane, "_begin_alone", fail_once)
+    for _ in range(4):
+        await asyncio.sleep(0)
+    assert begun == ids(*range(AT_ONCE), AT_ONCE + 1, AT_ONCE + 2)
+    assert len(troubles) == 1
 
 
 async def test_of_those_who_wait_each_channel_has_its_turn(lane, begun):

@@ -27,7 +27,8 @@ class HandTurnedLoop:
     def time(self):
         return self.now
 
-    def call_at(self, when, call):
+    def call_at(self, when, call, context):
+        assert not list(context)
         self.timers.append(Timer(when, call))
         return self.timers[-1]
 
@@ -67,6 +68,16 @@ def test_what_is_called_off_in_the_very_moment_is_not_called(loop):
     loop.turn_to(1_002.0)
     assert called == []
     timeouts.call_off(first)  # it has come: nothing
+
+
+@pytest.mark.parametrize("never", [float("inf"), float("nan"), 1e300])
+def test_what_never_comes_does_no_harm(loop, never):
+    called = []
+    timeouts = Timeouts(loop)
+    timeouts.at(never, lambda: called.append("never"))
+    timeouts.at(1_001.0, lambda: called.append("once"))
+    loop.turn_to(10_000.0)
+    assert called == ["once"]
 
 
 def test_one_that_is_set_by_another_is_called_too(loop):

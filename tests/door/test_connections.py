@@ -12,7 +12,7 @@ from contextlib import ExitStack, suppress
 
 import pytest
 
-from harness.process import PATIENCE, Sidecar, wait_for
+from harness.process import PATIENCE, Sidecar, let_pass, wait_for
 from harness.providers import config, twilio
 from harness.standins import Vendor, twilio_accepts
 from harness.wire import (
@@ -158,6 +158,24 @@ def test_the_longest_silent_goes_first_then_the_longest_idle(begin):
         more[-1].sendall(get_request("/livez"))
         wait_for(lambda: is_closed(idle[0]), "the longest idle one to go")
         assert not any(map(is_closed, [idle[1], silent[1], *more]))
+
+
+def test_whoever_has_asked_is_not_sent_away_to_make_room(begin):
+    """A burst is read a few requests at a time: who waits for that is silent no more."""
+    sidecar = begin("connections: 64, header_timeout: 6s")
+    with ExitStack() as stack:
+        early = [stack.enter_context(connect(sidecar)) for _ in range(64)]
+        assert sidecar.call("GET", "/livez").status == 200  # so those before it were taken in
+        # It stands still, so that everything comes in one step of its loop; and for longer than a
+        # silent one may hold a seat that others want.
+        with sidecar.stopped():
+            let_pass(3.2)
+            late = [stack.enter_context(connect(sidecar)) for _ in range(36)]
+            for one in (*early, *late):
+                one.sendall(send_request(SEND))
+        answers = [replies(one.recv(65_536)) for one in (*early, *late)]
+    assert [len(one) for one in answers] == [1] * 100
+    assert [one.status for (one,) in answers[:64]] == [200] * 64
 
 
 @pytest.fixture
