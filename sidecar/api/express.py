@@ -29,8 +29,10 @@ from sidecar.delivery.model import Delivery
 
 _LARGEST, _LARGEST_HEAD = 16 * 1024, 4 * 1024
 """Bytes of a request, and of its head; usual ones have some hundred. aiohttp judges the rest."""
-AT_ONCE = 8
-"""Requests that are begun in one step of the loop: half a millisecond."""
+AT_ONCE = 32
+"""Requests that are begun in one step of the loop, a millisecond or two.
+
+With eight the log's groups are small, and a send at 64 in flight costs a fifth more."""
 _LINE = b"POST /v1/send HTTP/1.1\r\n"
 _PLAIN = re.compile(
     rb"POST /v1/send HTTP/1\.1(?:\r\n[A-Za-z][A-Za-z0-9-]{0,40}: ?[\x21-\x7e][\x20-\x7e]*)+"

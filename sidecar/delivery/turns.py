@@ -9,19 +9,16 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 
-ALONE = 8
-"""Steps in one turn of a channel that is alone: whoever comes meanwhile waits for no more."""
-
 
 class Turns:
     """While several channels have sends under way, each gets one step in one turn of the loop.
 
-    A channel alone gets `ALONE`. `enter` and `leave` count the sends of a channel.
+    A channel alone never waits. `enter` and `leave` count the sends of a channel.
     """
 
     def __init__(self) -> None:
         self._sends: dict[str, int] = {}
-        self._steps: dict[str, int] = {}  # made in this turn
+        self._taken: set[str] = set()  # who has had this turn's step
         self._waiting: dict[str, deque[asyncio.Future[None]]] = {}
         self._turning = False
 
@@ -35,39 +32,33 @@ class Turns:
 
     async def take(self, channel: str) -> None:
         """Come back when the channel may make a step."""
-        loop = asyncio.get_running_loop()
+        if len(self._sends) < 2 and not self._waiting:
+            return
         if not self._turning:
             self._turning = True
-            loop.call_soon(self._turn)
-        made = self._steps.get(channel, 0)
-        if made < self._most() and channel not in self._waiting:
-            self._steps[channel] = made + 1
+            asyncio.get_running_loop().call_soon(self._turn)
+        if channel not in self._taken:
+            self._taken.add(channel)
             return
-        step = loop.create_future()
+        step = asyncio.get_running_loop().create_future()
         self._waiting.setdefault(channel, deque()).append(step)
         await step
 
-    def _most(self) -> int:
-        return 1 if len(self._sends) > 1 else ALONE
-
     def _turn(self) -> None:
-        """The next turn: as many of those who wait as each channel may."""
-        self._steps.clear()
-        most = self._most()
+        """The next turn: one who waits for each channel; all where one channel is left."""
+        self._taken.clear()
+        alone = len(self._sends) < 2
         for channel, queue in list(self._waiting.items()):
-            self._wake(channel, queue, most)
+            while queue:
+                step = queue.popleft()
+                if step.done():  # it was cancelled
+                    continue
+                step.set_result(None)
+                self._taken.add(channel)
+                if not alone:
+                    break
             if not queue:
                 del self._waiting[channel]
-        self._turning = bool(self._steps)
+        self._turning = bool(self._taken)
         if self._turning:
             asyncio.get_running_loop().call_soon(self._turn)
-
-    def _wake(self, channel: str, queue: deque[asyncio.Future[None]], most: int) -> None:
-        made = 0
-        while queue and made < most:
-            step = queue.popleft()
-            if not step.done():  # it was cancelled
-                step.set_result(None)
-                made += 1
-        if made:
-            self._steps[channel] = made
