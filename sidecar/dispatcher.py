@@ -92,6 +92,11 @@ class Dispatcher:
         """How many ended deliveries wait for a log that can be written."""
         return len(self._backlog)
 
+    @property
+    def is_shared(self) -> bool:
+        """Whether more than one channel is at work, or was lately."""
+        return self._turns.is_shared()
+
     async def send(self, wish: Wish) -> Delivery:
         """Deliver, or give what became of the same wish before. Raises `Declined`.
 

@@ -9,16 +9,23 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 
+LATELY = 1.0
+"""Seconds for which a channel is expected back: a send every now and then meets no burst whole."""
+FEW = 8
+"""Steps in one turn where another channel is expected back: whoever comes waits for no more."""
+
 
 class Turns:
     """While several channels have sends under way, each gets one step in one turn of the loop.
 
-    A channel alone never waits. `enter` and `leave` count the sends of a channel.
+    A channel that is alone, and has been for a while, never waits: what comes together is cheapest
+    together. `enter` and `leave` count the sends of a channel.
     """
 
     def __init__(self) -> None:
         self._sends: dict[str, int] = {}
-        self._taken: set[str] = set()  # who has had this turn's step
+        self._left: dict[str, float] = {}  # when the last send of a channel ended
+        self._steps: dict[str, int] = {}  # made in this turn
         self._waiting: dict[str, deque[asyncio.Future[None]]] = {}
         self._turning = False
 
@@ -29,36 +36,55 @@ class Turns:
         self._sends[channel] -= 1
         if not self._sends[channel]:
             del self._sends[channel]
+            self._left[channel] = asyncio.get_running_loop().time()
 
     async def take(self, channel: str) -> None:
         """Come back when the channel may make a step."""
-        if len(self._sends) < 2 and not self._waiting:
+        most = self._most()
+        if most is None and not self._waiting:
             return
         if not self._turning:
             self._turning = True
             asyncio.get_running_loop().call_soon(self._turn)
-        if channel not in self._taken:
-            self._taken.add(channel)
+        made = self._steps.get(channel, 0)
+        if channel not in self._waiting and (most is None or made < most):
+            self._steps[channel] = made + 1
             return
         step = asyncio.get_running_loop().create_future()
         self._waiting.setdefault(channel, deque()).append(step)
         await step
 
+    def is_shared(self) -> bool:
+        """Whether more than one channel is at work, or was lately."""
+        if len(self._sends) > 1:
+            return True
+        since = asyncio.get_running_loop().time() - LATELY
+        lately = [n for n, at in self._left.items() if at > since and n not in self._sends]
+        return len(self._sends) + len(lately) > 1
+
+    def _most(self) -> int | None:
+        """How many steps a channel may make in one turn; None for as many as there are."""
+        if len(self._sends) > 1:
+            return 1
+        return FEW if self.is_shared() else None
+
     def _turn(self) -> None:
-        """The next turn: one who waits for each channel; all where one channel is left."""
-        self._taken.clear()
-        alone = len(self._sends) < 2
+        """The next turn: as many of those who wait as their channel may."""
+        self._steps.clear()
         for channel, queue in list(self._waiting.items()):
-            while queue:
-                step = queue.popleft()
-                if step.done():  # it was cancelled
-                    continue
-                step.set_result(None)
-                self._taken.add(channel)
-                if not alone:
-                    break
+            self._wake(channel, queue, self._most())
             if not queue:
                 del self._waiting[channel]
-        self._turning = bool(self._taken)
+        self._turning = bool(self._steps)
         if self._turning:
             asyncio.get_running_loop().call_soon(self._turn)
+
+    def _wake(self, channel: str, queue: deque[asyncio.Future[None]], most: int | None) -> None:
+        made = 0
+        while queue and (most is None or made < most):
+            step = queue.popleft()
+            if not step.done():  # it was cancelled
+                step.set_result(None)
+                made += 1
+        if made:
+            self._steps[channel] = made

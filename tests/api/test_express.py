@@ -8,7 +8,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from sidecar.api.express import AT_ONCE, ExpressLane
+from sidecar.api.express import AT_ONCE, FEW_AT_ONCE, ExpressLane
 
 
 def request(number: int, channel: str = "sms") -> bytes:
@@ -34,14 +34,19 @@ async def begun():
 
 
 @pytest.fixture
-async def lane(begun):
+def shared():
+    return False
+
+
+@pytest.fixture
+async def lane(begun, shared):
     def begin(wish):
         begun.append(wish.message.id)
         return asyncio.get_running_loop().create_future()
 
     return ExpressLane(
         SimpleNamespace(
-            dispatcher=SimpleNamespace(begin=begin),
+            dispatcher=SimpleNamespace(begin=begin, is_shared=shared),
             door=SimpleNamespace(check=lambda _: None),
             watch=SimpleNamespace(arrival=lambda _: 0.0),
         )
@@ -62,6 +67,15 @@ async def test_what_comes_in_one_step_is_begun_a_few_at_a_time(lane, begun):
     assert begun == ids(*range(2 * AT_ONCE))
     await asyncio.sleep(0)
     assert begun == ids(*range(2 * AT_ONCE + 3))
+
+
+@pytest.mark.parametrize("shared", [True])
+async def test_where_channels_share_the_loop_they_are_fewer(lane, begun):
+    for number in range(AT_ONCE):
+        lane.take(Connection(), request(number))
+    assert begun == ids(*range(FEW_AT_ONCE))
+    await asyncio.sleep(0)
+    assert begun == ids(*range(2 * FEW_AT_ONCE))
 
 
 async def test_nobody_overtakes_those_who_wait(lane, begun):

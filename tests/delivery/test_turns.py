@@ -6,7 +6,7 @@ from itertools import pairwise
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sidecar.delivery.turns import Turns
+from sidecar.delivery.turns import FEW, LATELY, Turns
 
 
 async def walk(turns, channel, steps, log):
@@ -41,15 +41,49 @@ async def test_a_channel_alone_never_waits():
     assert len(log) == 8
 
 
-async def test_the_last_channel_left_goes_on_whole():
-    turns, log = Turns(), []
+async def burst_beside_nobody(turns, seconds, monkeypatch):
+    """How many of 50 steps of one channel are made in each turn, so long after another's last."""
     turns.enter("email")
-    tasks = [asyncio.create_task(walk(turns, "sms", 1, log)) for _ in range(50)]
-    await asyncio.sleep(0)
     turns.leave("email")
-    for _ in range(4):
+    loop = asyncio.get_running_loop()
+    now = loop.time() + seconds
+    monkeypatch.setattr(loop, "time", lambda: now)
+    log, made = [], []
+    tasks = [asyncio.create_task(walk(turns, "sms", 1, log)) for _ in range(50)]
+    for _ in range(12):
+        before = len(log)
         await asyncio.sleep(0)
+        made.append(len(log) - before)
     assert all(task.done() for task in tasks)
+    return made
+
+
+async def test_where_another_is_expected_back_a_burst_makes_a_few_steps_in_one_turn(monkeypatch):
+    made = await burst_beside_nobody(Turns(), LATELY / 2, monkeypatch)
+    assert max(made) == FEW
+
+
+async def test_where_nobody_is_expected_a_burst_goes_on_whole(monkeypatch):
+    made = await burst_beside_nobody(Turns(), LATELY * 2, monkeypatch)
+    assert max(made) == 50
+
+
+async def test_it_is_shared_while_two_channels_are_at_work_or_were_lately(monkeypatch):
+    turns = Turns()
+    assert not turns.is_shared()
+    turns.enter("sms")
+    turns.leave("sms")
+    assert not turns.is_shared()
+    turns.enter("sms")
+    assert not turns.is_shared()
+    turns.enter("email")
+    assert turns.is_shared()
+    turns.leave("email")
+    assert turns.is_shared()
+    loop = asyncio.get_running_loop()
+    later = loop.time() + 2 * LATELY
+    monkeypatch.setattr(loop, "time", lambda: later)
+    assert not turns.is_shared()
 
 
 async def test_one_who_is_cancelled_gives_up_only_its_own_step():
