@@ -147,8 +147,8 @@ async def test_what_was_foreseen_and_did_not_come_true_is_written_anew():
     chain = house.dispatcher.routes.chains["sms"]
     foresee = chain.foresee
 
-    def and_then_it_is_gone():
-        foreseen = foresee()
+    def and_then_it_is_gone(message):
+        foreseen = foresee(message)
         chain.links[0].enabled = False
         return foreseen
 

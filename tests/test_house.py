@@ -26,6 +26,7 @@ FLOORS = {  # of the pure core: a module imports from lower floors only
     "clock": 1,
     "discretion": 1,
     "errors": 1,
+    "gate": 1,
     "policy": 1,
     "provider": 1,
     "breaker": 2,

@@ -55,7 +55,7 @@ class Chain:
         patience = self.room.limits.queue_wait
         for link in self.links:
             asked_at = self.clock.monotonic()
-            leave = await self._ask(link, deadline, patience)
+            leave = await self._ask(link, message, deadline, patience)
             patience -= self.clock.monotonic() - asked_at
             if isinstance(leave, SkipReason):
                 attempts.append(skipped(link, leave))
@@ -63,7 +63,7 @@ class Chain:
             attempts.append(await self._call(link, leave, message, deadline, journal, attempts))
             if not self.policy.goes_on(attempts):
                 return tuple(attempts)
-        probe = await self._panic_probe(attempts, deadline)
+        probe = await self._panic_probe(message, attempts, deadline)
         if probe is not None:
             link, leave = probe
             attempts.append(await self._call(link, leave, message, deadline, journal, attempts))
@@ -74,14 +74,14 @@ class Chain:
         self._next_panic = before._next_panic
         self._probed = before._probed
 
-    def foresee(self) -> tuple[tuple[Attempt, ...], Link] | None:
+    def foresee(self, message: Message | None = None) -> tuple[tuple[Attempt, ...], Link] | None:
         """Who would be called first, and who would be passed by; None where nobody or not at once.
 
         It changes nothing and promises nothing: it lets a log write ahead in one go.
         """
         passed_by: list[Attempt] = []
         for link in self.links:
-            reason = link.would_skip()
+            reason = link.would_skip(message)
             if reason is None:
                 return (tuple(passed_by), link) if self.room.has_room(link, self.channel) else None
             passed_by.append(skipped(link, reason))
@@ -98,15 +98,18 @@ class Chain:
             waits.append(max(0.0, self._next_panic - self.clock.monotonic()))
         return min(waits, default=None)
 
-    async def _ask(self, link: Link, deadline: float, patience: float) -> Permit | SkipReason:
+    async def _ask(
+        self, link: Link, message: Message, deadline: float, patience: float
+    ) -> Permit | SkipReason:
         """Every gate of one link: its own, then time, then a place among the sends in flight."""
-        shut = link.would_skip() or self._no_time(deadline)
+        shut = link.would_skip(message) or self._no_time(deadline)
         if shut is not None:
             return shut
         patience = min(patience, self._left(deadline) - LEAST_TIME)
         if not await self.room.enter(link, patience, self.channel):
             return SkipReason.BUSY
-        leave = self._no_time(deadline) or link.ask()  # asked after the wait: no permit waits idly
+        # Asked after the wait: no permit waits idly.
+        leave = self._no_time(deadline) or link.ask(message)
         if isinstance(leave, SkipReason):
             self.room.leave(link, self.channel)
         return leave
@@ -134,7 +137,7 @@ class Chain:
             self.room.leave(link, self.channel)
 
     async def _panic_probe(
-        self, attempts: Sequence[Attempt], deadline: float
+        self, message: Message, attempts: Sequence[Attempt], deadline: float
     ) -> tuple[Link, Permit] | None:
         """A call through the circuit nearest to half-open, where open circuits are all there is."""
         now = self.clock.monotonic()
@@ -143,7 +146,7 @@ class Chain:
         for link in sorted(self.links, key=self._turn):
             if not await self.room.enter(link, 0.0, self.channel):
                 continue
-            leave = link.ask_in_panic()
+            leave = link.ask_in_panic(message)
             if leave is not None:
                 self._next_panic = now + PANIC_INTERVAL
                 self._probed[link.name] = now

@@ -40,6 +40,10 @@ class SkipReason(StrEnum):
     DEADLINE = "deadline"
     BUSY = "busy"
     LOG_UNAVAILABLE = "log_unavailable"
+    PREFLIGHT = "preflight"
+    OVER_BUDGET = "over_budget"
+    SOFT_BUDGET = "soft_budget"
+    DEARER = "dearer"
 
 
 class Status(StrEnum):
