@@ -1,4 +1,4 @@
-"""What an operator should hear of at once: a budget nearly spent, a circuit open, an account gone bad."""
+"""What an operator should hear of at once: a circuit open, a budget nearly spent, a bad account."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ class Alert:
 
     `event` is a stable word such as `budget` or `circuit_open`; `subject` says of what, a provider
     as a rule. Two alerts with the same event and subject are of the same thing. `summary` is a
-    sentence to act on, `facts` what stands behind it: neither holds a secret, a recipient or a code.
+    sentence to act on, `facts` what stands behind it. No secret, recipient or code is among it.
     """
 
     event: str

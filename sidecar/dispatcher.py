@@ -170,7 +170,11 @@ class Dispatcher:
             attempts = journal.cut_off()
         await self._turn(claim.channel)
         delivery = self._entries.ended(
-            claim, attempts, wish.asked_at, chain.retry_after, logged=journal.complete
+            claim,
+            attempts,
+            wish.asked_at,
+            lambda: chain.retry_after(message),
+            logged=journal.complete,
         )
         if claimed is not None:
             await self._backlog.finish(claimed, delivery, self._left(deadline) + LAST_MOMENT)
@@ -204,7 +208,8 @@ class Dispatcher:
         if (foreseen := chain.foresee(message)) is None:
             return ()
         passed_by, link = foreseen
-        return (*passed_by, under_way(link.name, link.kind, self._clock.time()))
+        bill = None if link.till is None else link.till.quote(message)
+        return (*passed_by, under_way(link.name, link.kind, self._clock.time(), bill))
 
     def _left(self, deadline: float) -> float:
         return deadline - self._clock.monotonic()

@@ -41,9 +41,9 @@ class FlakyLog(MemoryLog):
         self._say("claim")
         return await super().claim(claim, keep_keys=keep_keys, first=first)
 
-    async def sending(self, claimed, so_far, provider, kind, at):
+    async def sending(self, claimed, so_far, call):
         self._say("sending")
-        return await super().sending(claimed, so_far, provider, kind, at)
+        return await super().sending(claimed, so_far, call)
 
     async def finish(self, claimed, delivery):
         self._say("finish")

@@ -28,10 +28,12 @@ FLOORS = {  # of the pure core: a module imports from lower floors only
     "errors": 1,
     "gate": 1,
     "policy": 1,
-    "provider": 1,
+    "tariff": 1,
+    "provider": 2,
     "breaker": 2,
     "link": 3,
     "attempt": 4,
+    "order": 4,
     "chain": 5,
 }
 USERS = {  # of a library: these modules, and what lies beneath them

@@ -14,9 +14,10 @@ from sidecar.delivery.breaker import Permit
 from sidecar.delivery.discretion import discreet
 from sidecar.delivery.errors import DeliveryError, Rejected, Throttled
 from sidecar.delivery.link import Link
-from sidecar.delivery.model import Attempt, Message, Outcome, Receipt
+from sidecar.delivery.model import Attempt, Bill, Message, Money, Outcome, Receipt
 from sidecar.delivery.policy import RULES
 from sidecar.delivery.provider import Provider
+from sidecar.delivery.tariff import ZERO
 
 GRACE = 0.1
 """Seconds past its timeout that a plugin gets to classify the end of its own connection."""
@@ -38,17 +39,20 @@ class Result:
     final: bool = False
 
 
-async def attempt(link: Link, permit: Permit, message: Message, timeout: float) -> Attempt:
+async def attempt(
+    link: Link, permit: Permit, message: Message, timeout: float, bill: Bill | None = None
+) -> Attempt:
     """Call the provider of `link` once, within `timeout` seconds, and tell its breaker.
 
-    Never raises for anything a plugin does. Cancelled, it tells the breaker nothing: the caller
-    gives the permit back.
+    `bill` is what it costs where the message may have been taken. Never raises for anything a
+    plugin does. Cancelled, it tells the breaker nothing: the caller gives the permit back.
     """
     clock = link.clock
     started_at, start = clock.time(), clock.monotonic()
     result = await _bounded(link, message, timeout)
     seconds = clock.monotonic() - start
-    transition = link.breaker.finish(permit, RULES[result.outcome].verdict, seconds)
+    rule = RULES[result.outcome]
+    transition = link.breaker.finish(permit, rule.verdict, seconds)
     ended = Attempt(
         provider=link.name,
         kind=link.kind,
@@ -62,9 +66,17 @@ async def attempt(link: Link, permit: Permit, message: Message, timeout: float) 
         final=result.final,
         circuit=link.breaker.summary(),
         transition=transition,
+        cost=_cost(bill, billed=rule.maybe_sent),
+        units=bill.units if bill is not None and rule.maybe_sent else 0,
     )
     link.heard(ended, result.retry_after)
     return ended
+
+
+def _cost(bill: Bill | None, *, billed: bool) -> Money | None:
+    if bill is None or bill.cost is None:
+        return None
+    return bill.cost if billed else Money(ZERO, bill.cost.currency)
 
 
 def _message_id(result: Result) -> str | None:

@@ -10,7 +10,7 @@ from typing import Any
 
 from sidecar.delivery.breaker import Breaker, Permit, State
 from sidecar.delivery.clock import Clock
-from sidecar.delivery.gate import Gate
+from sidecar.delivery.gate import Gate, Till
 from sidecar.delivery.model import Attempt, Message, Outcome, SkipReason
 from sidecar.delivery.policy import throttle_seconds
 from sidecar.delivery.provider import Provider
@@ -41,7 +41,8 @@ class Link:
     started, for the reason in `broken`: such a link stays visible and is skipped. `timeout` bounds
     one attempt, in seconds. `told_late(name, outcome)` hears of a call that ended after its
     attempt was over. `strike` takes secrets out of what the provider says. `standing` is handed on
-    where another link had the same provider before. `gates` are asked after the link's own.
+    where another link had the same provider before. `gates` are asked after the link's own. `till`
+    knows what its messages cost, and is one more gate.
     """
 
     def __init__(
@@ -59,6 +60,7 @@ class Link:
         told_late: Callable[[str, str], None] = lambda *_: None,
         strike: Callable[[str], str] = str,
         standing: Standing | None = None,
+        till: Till | None = None,
         gates: Sequence[Gate] = (),
     ) -> None:
         self.name = name
@@ -72,7 +74,8 @@ class Link:
         self.broken = broken
         self.strike = strike
         self.standing = standing or Standing()
-        self.gates = tuple(gates)
+        self.till = till
+        self.gates = tuple(gates) if till is None else (*gates, till)
         self._told_late = told_late
 
     @property
@@ -115,11 +118,15 @@ class Link:
 
     def ask_in_panic(self, message: Message | None = None) -> Permit | None:
         """Leave for one call through an open circuit, where no other gate is shut."""
-        return None if self._shut(message) else self.breaker.start_panic(self.timeout + LEASE_MARGIN)
+        return (
+            None if self._shut(message) else self.breaker.start_panic(self.timeout + LEASE_MARGIN)
+        )
 
     def would_skip(self, message: Message | None = None) -> SkipReason | None:
         """Why `message` would pass this link by, or the next one; None where it would be tried."""
-        return self._shut(message) or (None if self.breaker.would_start() else self._circuit_reason())
+        return self._shut(message) or (
+            None if self.breaker.would_start() else self._circuit_reason()
+        )
 
     def heard(self, attempt: Attempt, retry_after: float | None = None) -> None:
         """Remember how an attempt ended; `retry_after` in seconds, where it was throttled."""
@@ -136,13 +143,13 @@ class Link:
         left = self.standing.throttled_until - self.clock.monotonic()
         return left if left > 0 else None
 
-    def opens_in(self) -> float | None:
+    def opens_in(self, message: Message | None = None) -> float | None:
         """Seconds until this link would be tried again; None where only a person can open it."""
         if self.provider is None or not self.enabled or self.breaker.state is State.ISOLATED:
             return None
         waits = [self.throttled_for(), self.breaker.seconds_to_half_open()]
         for gate in self.gates:
-            if (wait := gate.opens_in()) is None:
+            if (wait := gate.opens_in(message)) is None:
                 return None
             waits.append(wait)
         return max(wait or 0.0 for wait in waits)

@@ -57,6 +57,13 @@ class Panic(StrEnum):
     OFF = "off"
 
 
+class Order(StrEnum):
+    """In which order a chain asks its providers."""
+
+    DECLARED = "declared"
+    CHEAPEST = "cheapest"
+
+
 @dataclass(frozen=True, slots=True)
 class Rule:
     """One row: whether the next is tried, what the breaker hears, whether it may be on its way."""
@@ -89,6 +96,7 @@ class ChainPolicy:
     on_rejected: OnRejected = OnRejected.STOP
     panic: Panic = Panic.PROBE
     max_unknown_failovers: int = 1
+    order: Order = Order.DECLARED
 
     def goes_on(self, attempts: Sequence[Attempt]) -> bool:
         """Whether the chain tries another provider after the last of `attempts`."""

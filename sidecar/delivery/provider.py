@@ -10,6 +10,7 @@ from types import MappingProxyType
 from typing import Any, ClassVar, Generic, Self, TypeVar
 
 from sidecar.delivery.model import Message, Receipt
+from sidecar.delivery.tariff import Tariff
 
 C = TypeVar("C")
 
@@ -69,6 +70,11 @@ class Provider(ABC, Generic[C]):
     """How the variables begin that its SDK reads by itself, such as `AWS_`.
 
     Where one changes, a reload builds the provider anew.
+    """
+    tariff: ClassVar[Tariff | None] = None
+    """What the vendor asks for a message, dated and with its source; None where that is not known.
+
+    The provider's `price:` in the configuration overrides any of it.
     """
     development_only: ClassVar[bool] = False
     """True for a provider that must not exist where `environment: production`."""
