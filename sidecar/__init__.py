@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from sidecar.delivery.model import Message, Receipt
     from sidecar.delivery.provider import AccountReport, AccountState, InboxItem, Provider
     from sidecar.delivery.segments import Segments, count_segments
+    from sidecar.delivery.tariff import Tariff
     from sidecar.hookspecs import hookimpl
     from sidecar.network import open_socket, tls_context
     from sidecar.settings import Duration, ProviderConfig, Secret
@@ -50,6 +51,7 @@ __all__ = [
     "Reply",
     "Secret",
     "Segments",
+    "Tariff",
     "Throttled",
     "Unavailable",
     "Unknown",
@@ -67,6 +69,7 @@ _ROOMS = {
     "sidecar.delivery.model": "Message Receipt",
     "sidecar.delivery.provider": "AccountReport AccountState InboxItem Provider",
     "sidecar.delivery.segments": "Segments count_segments",
+    "sidecar.delivery.tariff": "Tariff",
     "sidecar.hookspecs": "hookimpl",
     "sidecar.network": "open_socket tls_context",
     "sidecar.settings": "Duration ProviderConfig Secret",

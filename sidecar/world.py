@@ -10,7 +10,7 @@ from typing import Any
 import structlog
 
 from sidecar import logs
-from sidecar.config import Config, ProviderSection
+from sidecar.config import ChainSection, Config, ProviderSection
 from sidecar.delivery.breaker import Breaker, BreakerSettings
 from sidecar.delivery.chain import Chain
 from sidecar.delivery.clock import Clock
@@ -20,6 +20,8 @@ from sidecar.delivery.policy import ChainPolicy, Verdict
 from sidecar.delivery.provider import Provider
 from sidecar.dispatcher import Routes
 from sidecar.guests import why_broken
+from sidecar.money.books import Books
+from sidecar.money.sections import budget_of, till_of
 from sidecar.settings import BreakerOverride, ProviderConfig
 
 _FIXED = {
@@ -41,8 +43,8 @@ _FIXED = {
 class World:
     """What sends walk through. `links` are all declared providers, in the file's order.
 
-    `room` is the process's own and outlives this version; `limits` are what this version wants of
-    it.
+    `room` and `books` are the process's own and outlive this version; `limits` are what it wants of
+    the room.
     """
 
     config: Config
@@ -50,6 +52,7 @@ class World:
     chains: Mapping[str, Chain]
     room: Room
     limits: Limits
+    books: Books
 
     def routes(self) -> Routes:
         config = self.config
@@ -67,6 +70,7 @@ class World:
             if channel in before.chains:
                 chain.take_over(before.chains[channel])
         self.room.resize(self.limits, self.chains)
+        self.books.whole = budget_of(self.config.budget)
         for link in self.links.values():
             # Whoever reloads may have mended the account: it is tried at once, not in a minute.
             if link.breaker.reason == Verdict.MISCONFIGURED:
@@ -77,9 +81,12 @@ class World:
         return {link.provider for link in self.links.values() if link.provider is not None}
 
 
-def build_world(config: Config, clock: Clock, before: World | None = None) -> World:
+def build_world(
+    config: Config, clock: Clock, before: World | None = None, books: Books | None = None
+) -> World:
     """Build every provider, link and chain of `config`; opens nothing, and changes nothing yet.
 
+    `books` are the process's own, as the version `before` has them; new ones where there are none.
     Of the version `before` it keeps each provider whose settings are the same, with its circuit and
     all that is known of it. A plugin that raises in its constructor is left out, visibly
     (`Link.broken`); the others work on. Raises `ConfigError` where a provider refuses to exist.
@@ -91,29 +98,43 @@ def build_world(config: Config, clock: Clock, before: World | None = None) -> Wo
         queue_wait=config.limits.queue_wait,
     )
     room = Room(limits, clock, config.chains) if before is None else before.room
-    links = {name: _link(one, config, before, clock) for name, one in config.providers.items()}
+    if before is not None:
+        books = before.books
+    elif books is None:
+        books = Books(clock)
+    links = {
+        name: _link(one, config, before, books, clock) for name, one in config.providers.items()
+    }
     chains = {
         channel: Chain(
             channel,
             [links[name] for name in one.providers],
-            ChainPolicy(one.on_unknown, one.on_rejected, one.panic, one.max_unknown_failovers),
+            _policy(one),
             room,
             clock,
         )
         for channel, one in config.chains.items()
     }
-    return World(config, links, chains, room, limits)
+    return World(config, links, chains, room, limits, books)
 
 
-def _link(section: ProviderSection, config: Config, before: World | None, clock: Clock) -> Link:
+def _policy(chain: ChainSection) -> ChainPolicy:
+    return ChainPolicy(
+        chain.on_unknown, chain.on_rejected, chain.panic, chain.max_unknown_failovers, chain.order
+    )
+
+
+def _link(
+    section: ProviderSection, config: Config, before: World | None, books: Books, clock: Clock
+) -> Link:
     old = before.links.get(section.name) if before else None
     if before is None or old is None or old.broken:  # a broken one gets another chance
-        return _new_link(section, clock)
+        return _new_link(section, books, clock)
     was = before.config.providers[section.name]
     if old.provider is None and section == was:
         return old
     if old.provider is None or not _is_same_account(section, config, before.config):
-        return _new_link(section, clock)
+        return _new_link(section, books, clock)
     if section == was:
         return old
     return Link(
@@ -127,10 +148,11 @@ def _link(section: ProviderSection, config: Config, before: World | None, clock:
         told_late=_told_late,
         strike=logs.redactor.clean,
         standing=old.standing,
+        till=till_of(section, books),
     )
 
 
-def _new_link(section: ProviderSection, clock: Clock) -> Link:
+def _new_link(section: ProviderSection, books: Books, clock: Clock) -> Link:
     provider, fault = _provider(section)
     return Link(
         section.name,
@@ -144,6 +166,7 @@ def _new_link(section: ProviderSection, clock: Clock) -> Link:
         broken=fault,
         told_late=_told_late,
         strike=logs.redactor.clean,
+        till=till_of(section, books),
     )
 
 
@@ -163,6 +186,7 @@ def _is_same_account(section: ProviderSection, config: Config, before: Config) -
 def _own(settings: ProviderConfig) -> ProviderConfig:
     """The settings but for those that the chain obeys, and not the provider itself."""
     ours = {"enabled": True, "optional": False, "timeout": 1.0, "breaker": None}
+    ours |= {"price": None, "budget": None}
     return settings.model_copy(update=ours)
 
 

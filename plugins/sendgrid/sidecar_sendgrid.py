@@ -31,6 +31,7 @@ from sidecar import (
     Rejected,
     Reply,
     Secret,
+    Tariff,
     Throttled,
     Unknown,
     __version__,
@@ -118,6 +119,8 @@ class SendGrid(Provider[SendGridConfig]):
     kind = "sendgrid"
     channels = frozenset({"email"})
     Config = SendGridConfig
+    # Essentials: 19.95 USD for 50,000 a month.
+    tariff = Tariff.per_message("0.000399 USD", dated="2026-03-01", source="sendgrid.com/pricing")
     _http: HttpTransport
 
     def __init__(self, name: str, config: SendGridConfig) -> None:

@@ -29,6 +29,7 @@ from sidecar import (
     Rejected,
     Reply,
     Secret,
+    Tariff,
     Throttled,
     Unavailable,
     Unknown,
@@ -149,6 +150,8 @@ class Twilio(Provider[TwilioConfig]):
     kind = "twilio"
     channels = frozenset({"sms"})
     Config = TwilioConfig
+    # To the United States, the carrier's fee (0.0025 to 0.0062) not included.
+    tariff = Tariff.per_segment("0.0083 USD", dated="2026-07-01", source="twilio.com/sms/pricing")
     _http: HttpTransport
 
     async def __aenter__(self) -> Self:

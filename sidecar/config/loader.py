@@ -15,6 +15,7 @@ from sidecar.config.draft import Draft
 from sidecar.config.faults import FaultLog, Place
 from sidecar.config.files import look
 from sidecar.config.model import ChainSection, Config, ProviderSection, Root
+from sidecar.config.prices import check_currencies
 from sidecar.config.providers import ProviderClass, ProviderReader, Sections
 from sidecar.config.show import origins_of
 from sidecar.config.variables import Environment, Gap, expand, read_environment
@@ -37,6 +38,7 @@ def load(path: Path, *, environ: Mapping[str, str], provider_class: ProviderClas
     breaker = root.breaker if root is not None else Root(chains={}).breaker
     reader = ProviderReader(draft, environment.values, provider_class, breaker)
     providers = reader.read()
+    check_currencies(draft, root, providers)
     chains = ChainReader(draft, reader.classes).read()
     draft.tell(gap for gap in draft.expansion.gaps if not _in_a_provider(gap, providers))
     faults.raise_any()
@@ -96,4 +98,5 @@ def _made(
         environ=MappingProxyType(dict(environment.values)),
         seen=MappingProxyType(dict(environment.seen)),
         http_client=root.http_client,
+        budget=root.budget,
     )

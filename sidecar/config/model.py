@@ -23,9 +23,10 @@ from pydantic import (
 from pydantic_core import PydanticCustomError
 
 from sidecar.config.addresses import Address, OpsAddress, TcpAddress
-from sidecar.delivery.policy import OnRejected, OnUnknown, Panic
+from sidecar.delivery.policy import OnRejected, OnUnknown, Order, Panic
 from sidecar.delivery.provider import Provider
-from sidecar.settings import BreakerOverride, Duration, ProviderConfig, Settings
+from sidecar.delivery.tariff import Tariff
+from sidecar.settings import BreakerOverride, BudgetSection, Duration, ProviderConfig, Settings
 
 ELSEWHERE = "elsewhere"
 """The type of an error that belongs to the key in its context, not to the section."""
@@ -189,6 +190,8 @@ class ChainSection(Section):
     """With every circuit open: try one provider anyway, or fail fast."""
     max_unknown_failovers: int = Field(default=1, ge=0, le=10)
     """How many attempts that may have been taken the chain goes on after."""
+    order: Order = Order.DECLARED
+    """As declared, or the cheapest for the message first."""
 
 
 class Root(Section):
@@ -202,6 +205,8 @@ class Root(Section):
     log: Log = Log()
     limits: Limits = Limits()
     breaker: BreakerOverride = BreakerOverride()
+    budget: BudgetSection | None = None
+    """What all providers together may cost; each may have a budget of its own."""
     http_client: HttpClient = "lean"
     """How providers' HTTP is spoken: by our own client, or by aiohttp's."""
     providers: dict[str, Any] = Field(default={})
@@ -221,7 +226,8 @@ class Root(Section):
 class ProviderSection:
     """One provider. `settings` is None where `missing` names what the environment lacks.
 
-    `timeout` is in seconds; `breaker` is the file's with the provider's own keys on top.
+    `timeout` is in seconds; `breaker` is the file's with the provider's own keys on top, `tariff`
+    its class's with the provider's `price` on top; None where no price is known.
     """
 
     name: str
@@ -233,6 +239,8 @@ class ProviderSection:
     enabled: bool
     timeout: float
     breaker: BreakerOverride
+    tariff: Tariff | None = None
+    budget: BudgetSection | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -259,6 +267,7 @@ class Config:
     environ: Mapping[str, str]
     seen: Mapping[Path, str]
     http_client: HttpClient = "lean"
+    budget: BudgetSection | None = None
 
     def __repr__(self) -> str:
         return f"Config(path={str(self.path)!r}, digest={self.digest!r})"

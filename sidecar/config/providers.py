@@ -11,6 +11,7 @@ from pydantic import ValidationError
 from sidecar.config.draft import Draft
 from sidecar.config.faults import KeyPath
 from sidecar.config.model import ProviderSection
+from sidecar.config.prices import tariff_of
 from sidecar.config.words import scrub
 from sidecar.delivery.errors import ConfigError
 from sidecar.delivery.provider import Provider
@@ -103,6 +104,8 @@ class ProviderReader:
             enabled=effective.enabled,
             timeout=effective.timeout,
             breaker=self._breaker.model_copy(update=changes),
+            tariff=tariff_of(cls, effective.price),
+            budget=effective.budget,
         )
 
     def _gaps(self, at: KeyPath, *, lenient: bool) -> tuple[str, ...]:

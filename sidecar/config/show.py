@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import asdict
 from enum import Enum
 from typing import Any
 
@@ -60,6 +61,7 @@ def _sections(config: Config) -> dict[str, Any]:
         "log": config.log.model_dump(),
         "limits": config.limits.model_dump(),
         "breaker": config.breaker.model_dump(),
+        "budget": None if config.budget is None else config.budget.model_dump(),
         "http_client": config.http_client,
         "providers": providers,
         "chains": chains,
@@ -78,7 +80,12 @@ def _provider(section: ProviderSection) -> dict[str, Any]:
         common |= section.settings.model_dump()
     else:
         common["missing"] = section.missing
-    return {**common, "breaker": section.breaker.model_dump()}
+    tariff = section.tariff
+    return {
+        **common,
+        "breaker": section.breaker.model_dump(),
+        "tariff": None if tariff is None else asdict(tariff),
+    }
 
 
 def _plain(value: Any, secrets: frozenset[str]) -> Any:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from enum import StrEnum
 from types import MappingProxyType
@@ -38,6 +38,21 @@ class Tariff:
     free_per_month: int = 0
     dated: str = ""
     source: str = ""
+
+    @classmethod
+    def per_message(cls, price: str, *, free: int = 0, dated: str, source: str) -> Tariff:
+        """A price for a message, such as `0.0001 USD`, with so many free a month."""
+        amount, currency = price.split()
+        return cls(
+            Per.MESSAGE, Decimal(amount), currency, free_per_month=free, dated=dated, source=source
+        )
+
+    @classmethod
+    def per_segment(cls, price: str, *, free: int = 0, dated: str, source: str) -> Tariff:
+        """A price for each segment of an SMS, such as `0.0083 USD`."""
+        return replace(
+            cls.per_message(price, free=free, dated=dated, source=source), per=Per.SEGMENT
+        )
 
     def units_of(self, message: Message) -> int:
         """How many units the vendor counts for it; at least one."""

@@ -8,7 +8,7 @@ from typing import Any
 
 from sidecar.delivery.model import Money
 
-_AMOUNT = re.compile(r"(\d{1,12}(?:\.\d{1,9})?) ?([A-Z]{3})", re.ASCII)
+PATTERN = re.compile(r"([0-9]{1,12}(?:\.[0-9]{1,9})?) ?([A-Z]{3})")
 _RULE = "an amount is written like 100.00 USD: a number, and a currency of three capital letters"
 
 
@@ -16,7 +16,7 @@ def parse_money(value: Any) -> Money:
     """The amount in `100.00 USD`. Raises ValueError for anything else, such as less than 0."""
     if isinstance(value, Money):
         return value
-    match = _AMOUNT.fullmatch(value.strip()) if isinstance(value, str) else None
+    match = PATTERN.fullmatch(value.strip()) if isinstance(value, str) else None
     if match is None:
         raise ValueError(_RULE)
     return Money(Decimal(match[1]), match[2])

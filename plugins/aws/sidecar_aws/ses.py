@@ -20,6 +20,7 @@ from sidecar import (
     Refused,
     Rejected,
     Reply,
+    Tariff,
     Unknown,
     hookimpl,
 )
@@ -71,6 +72,9 @@ class Ses(AwsProvider[SesConfig]):
     kind = "ses"
     channels = frozenset({"email"})
     Config = SesConfig
+    tariff = Tariff.per_message(
+        "0.0001 USD", dated="2026-11-29", source="0.10 USD for 1,000: aws.amazon.com/ses/pricing"
+    )
     model = "sesv2"
     signing_name = "ses"
 

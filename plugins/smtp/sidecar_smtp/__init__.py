@@ -15,6 +15,7 @@ from sidecar import (
     Misconfigured,
     Provider,
     Receipt,
+    Tariff,
     hookimpl,
     tls_context,
 )
@@ -31,6 +32,7 @@ class Smtp(Provider[SmtpConfig]):
     kind = "smtp"
     channels = frozenset({"email"})
     Config = SmtpConfig
+    tariff = Tariff.per_message("0 USD", dated="2026-11-29", source="a mail server of one's own")
 
     def __init__(
         self, name: str, config: SmtpConfig, *, now: Callable[[], float] = time.monotonic
