@@ -35,11 +35,9 @@ from sidecar.store.memory import MemoryLog
 from sidecar.store.sqlite import SqliteLog
 from sidecar.surroundings import Surroundings
 from sidecar.tokens import TokenFile
+from sidecar.upkeep import keep_tidy, open_books
 from sidecar.world import World, build_world, changes_between, refuse_broken, with_fixed
 
-PRUNE_INTERVAL = 60.0
-PRUNE_STEP = 500
-"""Deliveries removed in one step, so that a send never waits behind a long one."""
 READY_CACHE = 1.0
 """Seconds that an answer of the log to a readiness probe is believed."""
 LAST_SECONDS = 2.0
@@ -78,6 +76,7 @@ class Sidecar:
         self._observers = Observers(registry)
         transport.use(config.http_client)
         self._world = build_world(config, self._clock)
+        self._metrics.watch_money(self._world.books, self.links)
         self._log = _make_log(config)
         self.watch = LoopWatch(self._clock, Blame(self.links, registry.home_of).look)
         self._metrics.loop_lag.set_function(lambda: self.watch.longest_lag)
@@ -125,9 +124,10 @@ class Sidecar:
     async def _open_log(self) -> None:
         try:
             recovered = await self._log.open()
-        except LogError as error:
+            self._stack.push_async_callback(self._log.close)
+            await open_books(self._world.books, self._log)
+        except (LogError, LogUnavailable) as error:
             raise StartError(str(error)) from error
-        self._stack.push_async_callback(self._log.close)
         try:
             fingerprint = Fingerprint.beside(self.config.log.path)
         except OSError as error:
@@ -144,7 +144,7 @@ class Sidecar:
             self._observers.delivery_ended,
         )
         self._metrics.watch(self._dispatcher, self.links, lambda: self._reloader.state)
-        self._keep(self._keep_pruning())
+        self._keep(keep_tidy(self._log, self._clock, lambda: self.config.log.retention))
         self._keep(self._keep_small())
         self._stack.push_async_callback(self._close_providers)
         self._stack.push_async_callback(self._dispatcher.stop)
@@ -187,16 +187,6 @@ class Sidecar:
         if now - self._ready[0] >= READY_CACHE:
             self._ready = (now, await _why_not_writable(self._log))
         return self._ready[1]
-
-    async def _keep_pruning(self) -> None:
-        while True:
-            await asyncio.sleep(PRUNE_INTERVAL)
-            before = self._clock.time() - self.config.log.retention
-            try:
-                while await self._log.prune(before, PRUNE_STEP) == PRUNE_STEP:
-                    pass
-            except LogUnavailable:
-                structlog.get_logger().warning("prune_failed")
 
     async def _keep_small(self) -> None:
         thrift = memory.Thrift(lambda: self._dispatcher.begun, lambda: self._dispatcher.under_way)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import platform
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import pairwise
 
 from prometheus_client import CollectorRegistry, Gauge, generate_latest
@@ -12,16 +12,16 @@ from prometheus_client.registry import Collector
 
 from sidecar import __version__
 from sidecar.delivery.breaker import State
-from sidecar.delivery.link import Link
-from sidecar.delivery.model import Attempt, Delivery, Outcome, SkipReason
+from sidecar.delivery.model import Attempt, Delivery, Outcome
+from sidecar.delivery.policy import ABSENT
 from sidecar.dispatcher import Dispatcher
 from sidecar.hookspecs import hookimpl
+from sidecar.money.books import Books
+from sidecar.money.gauges import BudgetGauges, Links
 from sidecar.reload import ReloadState
 from sidecar.tallies import Durations, Tally
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
-_ABSENT = frozenset({SkipReason.NOT_CONFIGURED, SkipReason.DISABLED})
-"""Skips that are no failover: nobody counts on a provider that was never there."""
 _BUCKETS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
 
 
@@ -62,6 +62,9 @@ class Metrics:
         self._unknown = Tally(
             "otp_unknown", "Attempts that may have been taken.", ["provider"], reg
         )
+        self._cost = Tally(
+            "otp_cost", "What attempts cost that may be billed.", ["provider", "currency"], reg
+        )
         self._shed = Tally("otp_shed", "Sends that were not begun.", ["reason"], reg)
         self.loop_lag = _gauge_of_lag(reg)
         build = Gauge("otp_build_info", "What is running.", ["version", "python"], registry=reg)
@@ -72,6 +75,10 @@ class Metrics:
     ) -> None:
         """Compute the gauges from these when scraped."""
         self.registry.register(_State(dispatcher, links, reloads))
+
+    def watch_money(self, books: Books, links: Links) -> None:
+        """Show what is spent of each budget when scraped."""
+        self.registry.register(BudgetGauges(books, links))
 
     def shed(self, reason: str) -> None:
         """Count a send that was declined before it began."""
@@ -94,11 +101,14 @@ class Metrics:
                 self._attempt_seconds.observe(attempt.seconds, channel, provider)
             if outcome is Outcome.UNKNOWN:
                 self._unknown.add(provider)
+            cost = attempt.cost
+            if cost is not None and cost.amount:
+                self._cost.add(provider, cost.currency, by=cost.amount)
         if len(delivery.attempts) > 1:
             self._count_steps(channel, delivery.attempts)
 
     def _count_steps(self, channel: str, attempts: Sequence[Attempt]) -> None:
-        for one, following in pairwise(a for a in attempts if a.reason not in _ABSENT):
+        for one, following in pairwise(a for a in attempts if a.reason not in ABSENT):
             why = one.outcome if one.tried else one.reason or ""
             self._failovers.add(channel, one.provider, following.provider, why)
 
@@ -111,9 +121,6 @@ class Metrics:
 def _gauge_of_lag(registry: CollectorRegistry) -> Gauge:
     text = "The longest delay of the event loop within the last minute."
     return Gauge("otp_event_loop_lag_seconds", text, registry=registry)
-
-
-Links = Callable[[], Iterable[Link]]
 
 
 class _State(Collector):

@@ -102,6 +102,7 @@ def build_world(
         books = before.books
     elif books is None:
         books = Books(clock)
+        books.whole = budget_of(config.budget)
     links = {
         name: _link(one, config, before, books, clock) for name, one in config.providers.items()
     }

@@ -42,7 +42,7 @@ USERS = {  # of a library: these modules, and what lies beneath them
     "yarl": ("sidecar.wire.target",),
     "yaml": ("sidecar.config",),
     "pluggy": ("sidecar.hookspecs", "sidecar.registry"),
-    "sqlite3": ("sidecar.store.sqlite", "sidecar.store.checkpoint"),
+    "sqlite3": ("sidecar.store.sqlite", "sidecar.store.checkpoint", "sidecar.store.reading"),
     "pytest": ("sidecar.testing",),
     "boto3": ("sidecar_aws",),
     "botocore": ("sidecar_aws",),

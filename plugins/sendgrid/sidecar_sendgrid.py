@@ -119,8 +119,7 @@ class SendGrid(Provider[SendGridConfig]):
     kind = "sendgrid"
     channels = frozenset({"email"})
     Config = SendGridConfig
-    # Essentials: 19.95 USD for 50,000 a month.
-    tariff = Tariff.per_message("0.000399 USD", dated="2026-03-01", source="sendgrid.com/pricing")
+    tariff = Tariff.per_message("0.000399 USD", dated="2026-03-01", source="Essentials, 50,000")
     _http: HttpTransport
 
     def __init__(self, name: str, config: SendGridConfig) -> None:

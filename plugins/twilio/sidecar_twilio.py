@@ -59,7 +59,6 @@ FAULTS: Mapping[int, tuple[type[DeliveryError], str]] = {
     30001: (Throttled, "the sender's queue overflowed"),
     63038: (Throttled, "the account's daily limit is used up"),
     10001: (Throttled, "the account is not active: most often its balance is used up"),
-    # Twilio's
     20500: (Unavailable, "Twilio failed"),
     20503: (Unavailable, "Twilio is not available"),
     21730: (Unavailable, "Twilio is under maintenance"),
@@ -71,7 +70,6 @@ FAULTS: Mapping[int, tuple[type[DeliveryError], str]] = {
     30002: (Misconfigured, "the account is suspended"),
     70051: (Misconfigured, "the API key lacks a permission, or is not this account's"),
     21608: (Misconfigured, "a trial account sends to verified numbers only"),
-    # the sender's
     21212: (BadSender, "the sender is not valid"),
     21603: (BadSender, "the sender is missing"),
     21606: (BadSender, "the sender is not an SMS number of this account"),
@@ -150,8 +148,7 @@ class Twilio(Provider[TwilioConfig]):
     kind = "twilio"
     channels = frozenset({"sms"})
     Config = TwilioConfig
-    # To the United States, the carrier's fee (0.0025 to 0.0062) not included.
-    tariff = Tariff.per_segment("0.0083 USD", dated="2026-07-01", source="twilio.com/sms/pricing")
+    tariff = Tariff.per_segment("0.0083 USD", dated="2026-07-01", source="twilio.com, to the US")
     _http: HttpTransport
 
     async def __aenter__(self) -> Self:

@@ -10,8 +10,11 @@ from sidecar import __version__
 from sidecar.delivery.chain import Chain
 from sidecar.delivery.link import Link
 from sidecar.delivery.model import Attempt
+from sidecar.delivery.order import arranged
 from sidecar.dispatcher import Dispatcher
 from sidecar.lag import LoopWatch
+from sidecar.money.books import ProviderTill
+from sidecar.money.statement import dump_till, dump_whole
 from sidecar.reload import ReloadState
 from sidecar.world import World
 
@@ -42,6 +45,7 @@ def dump_health(world: World, dispatcher: Dispatcher, reloads: ReloadState) -> d
         "in_flight": world.room.in_flight,
         "waiting": world.room.waiting,
         "unwritten": dispatcher.unwritten,
+        "budget": dump_whole(world.books),
         "chains": chains,
         "providers_without_chain": [
             dump_link(link, None)
@@ -55,6 +59,8 @@ def _chain(chain: Chain) -> dict[str, Any]:
     configured = [
         link for link in chain.links if link.enabled and (link.provider is not None or link.broken)
     ]
+    order, moved = arranged(chain.links, chain.policy.order, None)
+    configured.sort(key=order.index)
     usable = [link for link in configured if link.would_skip() is None]
     on_primary = bool(usable) and usable[0] is configured[0]
     return {
@@ -63,6 +69,9 @@ def _chain(chain: Chain) -> dict[str, Any]:
         "on_unknown": chain.policy.on_unknown.value,
         "on_rejected": chain.policy.on_rejected.value,
         "panic": chain.policy.panic.value,
+        "order": chain.policy.order.value,
+        "asked_in_order": [link.name for link in order],
+        "moved_back": [{"provider": link.name, "reason": why.value} for link, why in moved],
         "providers": [dump_link(link, role(i)) for i, link in enumerate(chain.links)],
     }
 
@@ -86,6 +95,7 @@ def dump_link(link: Link, role: str | None) -> dict[str, Any]:
             "seconds_to_half_open": _rounded(link.breaker.seconds_to_half_open()),
             "reason": link.breaker.reason,
         },
+        "cost": dump_till(link.till) if isinstance(link.till, ProviderTill) else None,
         "throttled_for": _rounded(link.throttled_for()),
         "in_flight": link.in_flight,
         "zombies": link.zombies,

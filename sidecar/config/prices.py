@@ -22,7 +22,12 @@ def tariff_of(cls: type[Provider[Any]], price: PriceOverride | None) -> Tariff |
     published = cls.tariff
     if price is None:
         return published
-    base = published or Tariff(Per.MESSAGE, None)
+    changed = with_price(published or Tariff(Per.MESSAGE, None), price)
+    return replace(changed, dated="", source=HERE)
+
+
+def with_price(base: Tariff, price: PriceOverride) -> Tariff:
+    """`base`, but for what `price` says."""
     currency = next(iter(price.currencies()), base.currency)
     if currency != base.currency:  # its own prices say nothing in another currency
         base = replace(base, price=None, countries=MappingProxyType({}), currency=currency)
@@ -36,7 +41,7 @@ def tariff_of(cls: type[Provider[Any]], price: PriceOverride | None) -> Tariff |
         base = replace(base, countries=MappingProxyType({**base.countries, **told}))
     if price.free_per_month is not None:
         base = replace(base, free_per_month=price.free_per_month)
-    return replace(base, dated="", source=HERE)
+    return base
 
 
 def check_currencies(

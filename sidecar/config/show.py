@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict
 from enum import Enum
 from typing import Any
 
@@ -13,6 +12,8 @@ from sidecar.config.draft import Draft, place_of
 from sidecar.config.faults import KeyPath, dotted
 from sidecar.config.model import Config, ProviderSection
 from sidecar.config.words import SHORTEST_SECRET
+from sidecar.delivery.model import Money
+from sidecar.delivery.tariff import Per, Tariff
 
 HIDDEN = "***"
 
@@ -80,11 +81,21 @@ def _provider(section: ProviderSection) -> dict[str, Any]:
         common |= section.settings.model_dump()
     else:
         common["missing"] = section.missing
-    tariff = section.tariff
+    return {**common, "breaker": section.breaker.model_dump(), "price": _price(section.tariff)}
+
+
+def _price(tariff: Tariff | None) -> dict[str, Any] | None:
+    """The tariff in effect, as `price:` says it."""
+    if tariff is None:
+        return None
+    unit = None if tariff.price is None else str(Money(tariff.price, tariff.currency))
     return {
-        **common,
-        "breaker": section.breaker.model_dump(),
-        "tariff": None if tariff is None else asdict(tariff),
+        "per_message": unit if tariff.per is Per.MESSAGE else None,
+        "per_segment": unit if tariff.per is Per.SEGMENT else None,
+        "countries": {
+            name: str(Money(price, tariff.currency)) for name, price in tariff.countries.items()
+        },
+        "free_per_month": tariff.free_per_month,
     }
 
 

@@ -14,10 +14,9 @@ from sidecar.delivery.breaker import Permit
 from sidecar.delivery.discretion import discreet
 from sidecar.delivery.errors import DeliveryError, Rejected, Throttled
 from sidecar.delivery.link import Link
-from sidecar.delivery.model import Attempt, Bill, Message, Money, Outcome, Receipt
+from sidecar.delivery.model import ZERO, Attempt, Bill, Message, Money, Outcome, Receipt
 from sidecar.delivery.policy import RULES
 from sidecar.delivery.provider import Provider
-from sidecar.delivery.tariff import ZERO
 
 GRACE = 0.1
 """Seconds past its timeout that a plugin gets to classify the end of its own connection."""

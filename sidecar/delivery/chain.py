@@ -98,10 +98,6 @@ class Chain:
             passed_by.append(skipped(link, reason))
         return None
 
-    def standing_order(self) -> Sequence[Link]:
-        """The links in the order in which the usual message would ask them now."""
-        return arranged(self.links, self.policy.order, None)[0]
-
     def retry_after(self, message: Message | None = None) -> float | None:
         """Seconds until the first gate opens for `message`, or for the usual one.
 

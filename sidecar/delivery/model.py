@@ -9,6 +9,7 @@ from enum import StrEnum
 from types import MappingProxyType
 from typing import Any
 
+ZERO = Decimal(0)
 _NOTHING: Mapping[str, Any] = MappingProxyType({})
 
 
@@ -73,10 +74,10 @@ class Money:
 
     def __str__(self) -> str:
         """`100.00 USD`: at least two decimals, more only where they say something."""
-        return f"{plain(self.amount)} {self.currency}"
+        return f"{in_digits(self.amount)} {self.currency}"
 
 
-def plain(amount: Decimal) -> str:
+def in_digits(amount: Decimal) -> str:
     """The amount without an exponent, with two decimals at least: `150.00`, `0.00645`."""
     text = f"{amount:f}"
     whole, _, part = text.partition(".")

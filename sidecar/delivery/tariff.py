@@ -8,10 +8,8 @@ from decimal import Decimal
 from enum import StrEnum
 from types import MappingProxyType
 
-from sidecar.delivery.model import Message
+from sidecar.delivery.model import ZERO, Message
 from sidecar.delivery.segments import count_segments
-
-ZERO = Decimal(0)
 
 
 class Per(StrEnum):

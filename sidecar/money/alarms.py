@@ -5,8 +5,7 @@ from __future__ import annotations
 from decimal import Decimal
 
 from sidecar.alerts import Alert, Tell
-from sidecar.delivery.model import Money, plain
-from sidecar.delivery.tariff import ZERO
+from sidecar.delivery.model import ZERO, Money, in_digits
 from sidecar.money.budget import LEVELS, Account, Window
 
 _THIS = {Window.MONTH: "this month", Window.DAY: "today"}
@@ -56,7 +55,7 @@ def _subject(whose: str, window: Window, level: Decimal) -> str:
 
 def _alert(whose: str, window: Window, level: Decimal, account: Account, limit: Money) -> Alert:
     who = whose or "all providers together"
-    what = f"{who}: {plain(account.spent)} of {limit} are spent {_THIS[window]}"
+    what = f"{who}: {in_digits(account.spent)} of {limit} are spent {_THIS[window]}"
     if level == LEVELS[-1]:
         what += "; what costs money is not sent there until the window turns: raise the budget?"
     return Alert(
@@ -67,8 +66,8 @@ def _alert(whose: str, window: Window, level: Decimal, account: Account, limit: 
             "provider": whose,
             "window": window.value,
             "level": f"{level:.0%}",
-            "spent": plain(account.spent),
-            "limit": plain(limit.amount),
+            "spent": in_digits(account.spent),
+            "limit": in_digits(limit.amount),
             "currency": limit.currency,
         },
     )

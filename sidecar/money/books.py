@@ -13,8 +13,8 @@ from decimal import Decimal
 
 from sidecar.alerts import Tell
 from sidecar.delivery.clock import Clock
-from sidecar.delivery.model import Bill, Message, Money, SkipReason
-from sidecar.delivery.tariff import ZERO, Tariff
+from sidecar.delivery.model import ZERO, Bill, Message, Money, SkipReason
+from sidecar.delivery.tariff import Tariff
 from sidecar.money.alarms import Alarms
 from sidecar.money.budget import Account, Budget, Today, Window
 from sidecar.money.region import country_of

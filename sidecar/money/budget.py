@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from enum import StrEnum
 
-from sidecar.delivery.tariff import ZERO
+from sidecar.delivery.model import ZERO
 
 LEVELS = (Decimal("0.5"), Decimal("0.8"), Decimal(1))
 """The parts of a budget at which an operator is told."""

@@ -8,9 +8,8 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from functools import lru_cache
 
-from sidecar.delivery.model import Attempt, Outcome
+from sidecar.delivery.model import ZERO, Attempt, Outcome
 from sidecar.delivery.policy import maybe_sent
-from sidecar.delivery.tariff import ZERO
 
 Key = tuple[str, str, str]
 

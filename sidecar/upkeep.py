@@ -1,0 +1,40 @@
+"""What is done beside the sends: the books at the start, sums of days, and old rows removed."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+import structlog
+
+from sidecar.delivery.clock import Clock
+from sidecar.money.books import Books
+from sidecar.store import DeliveryLog, LogUnavailable
+
+INTERVAL = 60.0
+"""Seconds between two rounds."""
+STEP = 500
+"""Deliveries removed in one step, so that a send never waits behind a long one."""
+SUM_STEP = 100
+"""Deliveries summed up in one step: about a millisecond of the log's thread."""
+SETTLED = 60.0
+"""Seconds after which the cost of a delivery is added to its day's sum: it has ended by then."""
+
+
+async def open_books(books: Books, log: DeliveryLog) -> None:
+    """Begin the books with what the log says of this month. Raises `LogUnavailable`."""
+    books.restore(await log.costs(f"{books.today().month}-01"))
+
+
+async def keep_tidy(log: DeliveryLog, clock: Clock, retention: Callable[[], float]) -> None:
+    """Until cancelled: sum up what has ended, and remove what is older than `retention` seconds."""
+    while True:
+        await asyncio.sleep(INTERVAL)
+        now = clock.time()
+        try:
+            while await log.sum_up(now - SETTLED, SUM_STEP) >= SUM_STEP:
+                pass
+            while await log.prune(now - retention(), STEP) == STEP:
+                pass
+        except LogUnavailable:
+            structlog.get_logger().warning("prune_failed")
