@@ -1,7 +1,9 @@
 """What the account checks ask, and what they make of the answers."""
 
+import asyncio
 import json
 
+import boto3
 import pytest
 
 from sidecar import AccountState, Misconfigured, Throttled, Unavailable, Unknown
@@ -225,3 +227,23 @@ async def test_what_is_amiss_with_an_eum_account_is_said(answers, state, words):
 async def test_an_eum_account_that_cannot_be_reached_is_an_error(answers, error):
     with pytest.raises(error):
         await eum(*answers)
+
+
+async def test_boto3_reads_the_same_in_these_answers():
+    async with stub_server(limits(500, 1000, overridden=True), tier(b"SANDBOX")) as stub:
+        client = boto3.session.Session().client(
+            Eum.model,
+            region_name="us-east-1",
+            endpoint_url=stub.url,
+            aws_access_key_id="AKIA",
+            aws_secret_access_key="secret",
+        )
+        spend = await asyncio.to_thread(client.describe_spend_limits)
+        account = await asyncio.to_thread(client.describe_account_attributes)
+    assert spend["SpendLimits"][1] == {
+        "Name": "TEXT_MESSAGE_MONTHLY_SPEND_LIMIT",
+        "EnforcedLimit": 500,
+        "MaxLimit": 1000,
+        "Overridden": True,
+    }
+    assert account["AccountAttributes"] == [{"Name": "ACCOUNT_TIER", "Value": "SANDBOX"}]

@@ -18,6 +18,7 @@ KEYS = {
     "secret_access_key": "canary-secret",
     "session_token": "canary-token",
 }
+KINDS = {"ses", "sns", "eum"}
 SNS_XML = (
     b'<PublishResponse xmlns="http://sns.amazonaws.com/doc/2010-03-31/"><PublishResult>'
     b"<MessageId>94f20ce6-13c5-43a0-9a9e-ca52d816e90b</MessageId></PublishResult>"
@@ -68,16 +69,20 @@ async def test_an_endless_id_of_sns_is_unknown():
     assert type(result).__name__ == "Unknown"
 
 
-@pytest.mark.parametrize("module", ["ses", "sns", "eum"])
-def test_importing_and_asking_what_is_missing_loads_no_aws_library(module):
+@pytest.mark.parametrize("module", sorted(KINDS))
+def test_importing_and_asking_what_is_missing_loads_no_aws_library_and_no_other_kind(module):
     code = (
         f"import sys; from sidecar_aws import {module} as m\n"
         "(kind,) = m.register_providers()\n"
         "kind.missing(kind.Config(kind=kind.kind, **eval(sys.argv[1])), {})\n"
-        "print(sorted({n.partition('.')[0] for n in sys.modules} & {'botocore', 'boto3'}))"
+        "print(sorted({n.partition('.')[0] for n in sys.modules} & {'botocore', 'boto3'}))\n"
+        "print(*sorted(n for n in sys.modules if n.startswith('sidecar_aws.')))"
     )
     settings = {"ses": "{'sender': 'a@example.org'}"}.get(module, "{}")
     done = subprocess.run(
         [sys.executable, "-c", code, settings], capture_output=True, text=True, check=True
     )
-    assert done.stdout.strip() == "[]"
+    libraries, ours = done.stdout.splitlines()
+    assert libraries == "[]"
+    loaded = {name.partition(".")[2].partition("_")[0] for name in ours.split()}
+    assert loaded & KINDS == {module}
