@@ -24,6 +24,7 @@ SENDER = {"sender": "codes@example.com"}
 SETTINGS: dict[str, dict[str, Any]] = {
     "ses": AWS | SENDER,
     "sns": AWS,
+    "eum": AWS,
     "sendgrid": {"api_key": "SG.canary-key-0001"} | SENDER,
     "twilio": {
         "account_sid": f"AC{'0' * 32}",
@@ -33,7 +34,14 @@ SETTINGS: dict[str, dict[str, Any]] = {
     "smtp": {"username": USER, "password": PASSWORD} | SENDER,
 }
 """What each kind needs besides where it is; every secret in it is a canary."""
-CHANNELS = {"ses": "email", "sendgrid": "email", "smtp": "email", "sns": "sms", "twilio": "sms"}
+CHANNELS = {
+    "ses": "email",
+    "sendgrid": "email",
+    "smtp": "email",
+    "sns": "sms",
+    "twilio": "sms",
+    "eum": "sms",
+}
 
 
 class Faultd:
@@ -110,7 +118,7 @@ class Faultd:
             where = {"host": "localhost", "port": self.port(provider, tls=tls)}
             where |= {"tls": "implicit" if tls else "starttls", "ca_file": str(self.ca_file)}
         else:
-            key = "endpoint_url" if kind in ("ses", "sns") else "base_url"
+            key = "endpoint_url" if kind in ("ses", "sns", "eum") else "base_url"
             where = {key: self.url(provider, tls=tls)}
         settings = {"kind": kind, "allow_private": True, **where, **SETTINGS[kind], **more}
         return f"{provider}: {json.dumps(settings)}"

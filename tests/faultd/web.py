@@ -77,7 +77,7 @@ class Web:
             case "redirect":
                 return Answer(options["code"], {"Location": f"{standin.trap_url}/{standin.name}"})
             case "reject":
-                return vendor.rejected()
+                return vendor.rejected(options["why"])
             case "failed":
                 return vendor.failed(id_)
             case "answer":

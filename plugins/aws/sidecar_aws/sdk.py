@@ -126,10 +126,11 @@ def _configured_endpoint(session: botocore.session.Session, model: str) -> str |
         return None
     profile = session.get_scoped_config()
     services = session.full_config.get("services", {}).get(profile.get("services"), {})
+    service = model.replace("-", "_")  # for the services here, what the SDKs make of the service id
     found = (
-        os.environ.get(f"AWS_ENDPOINT_URL_{model.upper()}")
+        os.environ.get(f"AWS_ENDPOINT_URL_{service.upper()}")
         or os.environ.get("AWS_ENDPOINT_URL")
-        or services.get(model, {}).get("endpoint_url")
+        or services.get(service, {}).get("endpoint_url")
         or profile.get("endpoint_url")
     )
     return str(found) if found else None

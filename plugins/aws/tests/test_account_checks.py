@@ -1,11 +1,14 @@
 """What the account checks ask, and what they make of the answers."""
 
+import asyncio
 import json
 
+import boto3
 import pytest
 
 from sidecar import AccountState, Misconfigured, Throttled, Unavailable, Unknown
 from sidecar.testing import Answer, stub_server
+from sidecar_aws.eum import Eum, EumConfig
 from sidecar_aws.ses import Ses, SesConfig
 from sidecar_aws.sns import Sns, SnsConfig
 
@@ -150,3 +153,97 @@ async def test_an_sns_account_that_cannot_be_reached_is_an_error():
     refused = Answer(403, {}, b"<Error><Code>InvalidClientTokenId</Code></Error>")
     with pytest.raises(Misconfigured):
         await sns(refused, refused)
+
+
+TIER = b'{"AccountAttributes": [{"Name": "ACCOUNT_TIER", "Value": "%s"}]}'
+DENIED_FOR_ALL = Answer(
+    400, {}, b'{"__type": "x#AccessDeniedException", "Reason": "ACCOUNT_DISABLED"}'
+)
+
+
+def limits(enforced, most, overridden):
+    limit = {"EnforcedLimit": enforced, "MaxLimit": most, "Overridden": overridden}
+    other = {"Name": "VOICE_MESSAGE_MONTHLY_SPEND_LIMIT", **limit, "EnforcedLimit": 0}
+    text = {"Name": "TEXT_MESSAGE_MONTHLY_SPEND_LIMIT", **limit}
+    return Answer(200, {}, json.dumps({"SpendLimits": [other, text]}).encode())
+
+
+def tier(name):
+    return Answer(200, {}, TIER % name)
+
+
+def eum(*answers):
+    return check(Eum, EumConfig, answers)
+
+
+async def test_a_healthy_eum_account_is_ready():
+    report, requests = await eum(limits(500, 1000, overridden=True), tier(b"PRODUCTION"))
+    assert (report.state, report.summary) == (AccountState.READY, "AWS can send SMS")
+    assert report.facts == {
+        "monthly_spend_limit_usd": 500.0,
+        "monthly_spend_limit_most_usd": 1000.0,
+        "sandbox": False,
+    }
+    asked = [request.headers["x-amz-target"].partition(".")[2] for request in requests]
+    assert asked == ["DescribeSpendLimits", "DescribeAccountAttributes"]
+
+
+@pytest.mark.parametrize(
+    ("answers", "state", "words"),
+    [
+        ((limits(1, 1, overridden=False), tier(b"PRODUCTION")), AccountState.DEGRADED, "ask AWS"),
+        ((limits(9, 1, overridden=False), tier(b"PRODUCTION")), AccountState.DEGRADED, "is 1 USD"),
+        ((limits(1, 90, overridden=True), tier(b"PRODUCTION")), AccountState.DEGRADED, "to 90 USD"),
+        ((limits(1, 90, overridden=False), tier(b"PRODUCTION")), AccountState.READY, "can send"),
+        ((limits(0, 90, overridden=True), tier(b"PRODUCTION")), AccountState.BLOCKED, "0 USD"),
+        ((limits(90, 90, overridden=True), tier(b"SANDBOX")), AccountState.DEGRADED, "sandbox"),
+        ((Answer(200, {}, b"{}"), Answer(200, {}, b"{}")), AccountState.READY, "no limits"),
+        ((Answer(200, {}, b"{}"), Answer(404, {}, b"{}")), AccountState.READY, "no limits"),
+        ((DENIED, tier(b"PRODUCTION")), AccountState.DEGRADED, "sms-voice:DescribeSpendLimits"),
+        (
+            (limits(90, 90, overridden=True), DENIED),
+            AccountState.DEGRADED,
+            "sms-voice:DescribeAccountAttributes",
+        ),
+    ],
+)
+async def test_what_is_amiss_with_an_eum_account_is_said(answers, state, words):
+    report, _ = await eum(*answers)
+    assert report.state is state
+    assert words in report.summary
+
+
+@pytest.mark.parametrize(
+    ("answers", "error"),
+    [
+        ([Answer(400, {}, b'{"__type": "UnrecognizedClientException"}')], Misconfigured),
+        ([DENIED_FOR_ALL], Misconfigured),
+        ([limits(9, 9, overridden=False), DENIED_FOR_ALL], Misconfigured),
+        ([Answer(503, {})], Unavailable),
+        ([Answer(400, {}, b'{"__type": "ThrottlingException"}')], Throttled),
+        ([Answer(404, {}, b"<html>")], Misconfigured),
+    ],
+)
+async def test_an_eum_account_that_cannot_be_reached_is_an_error(answers, error):
+    with pytest.raises(error):
+        await eum(*answers)
+
+
+async def test_boto3_reads_the_same_in_these_answers():
+    async with stub_server(limits(500, 1000, overridden=True), tier(b"SANDBOX")) as stub:
+        client = boto3.session.Session().client(
+            Eum.model,
+            region_name="us-east-1",
+            endpoint_url=stub.url,
+            aws_access_key_id="AKIA",
+            aws_secret_access_key="secret",
+        )
+        spend = await asyncio.to_thread(client.describe_spend_limits)
+        account = await asyncio.to_thread(client.describe_account_attributes)
+    assert spend["SpendLimits"][1] == {
+        "Name": "TEXT_MESSAGE_MONTHLY_SPEND_LIMIT",
+        "EnforcedLimit": 500,
+        "MaxLimit": 1000,
+        "Overridden": True,
+    }
+    assert account["AccountAttributes"] == [{"Name": "ACCOUNT_TIER", "Value": "SANDBOX"}]
