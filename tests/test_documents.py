@@ -64,7 +64,7 @@ def test_every_setting_is_described_and_no_other(document):
     general, breaker, provider, chain = re.split(r"^### .*$", text, flags=re.MULTILINE)[:4]
     sections = {"server": Server, "log": Log, "limits": Limits}
     names = {f"{s}.{key}" for s, model in sections.items() for key in model.model_fields}
-    names |= {"version", "environment", "breaker", "http_client", "providers", "chains"}
+    names |= {"version", "environment", "breaker", "budget", "http_client", "providers", "chains"}
     assert first_cells(general) == names
     assert first_cells(breaker) == set(BreakerOverride.model_fields)
     registry = Registry()
@@ -92,6 +92,8 @@ def test_every_metric_is_described_and_no_other(document):
     counted = {name for name in counted if not name.endswith("_created")}
     computed = {
         "otp_breaker_state",
+        "otp_budget_limit",
+        "otp_budget_spent",
         "otp_zombie_attempts",
         "otp_inflight",
         "otp_log_unwritten",

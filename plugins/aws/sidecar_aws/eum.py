@@ -16,7 +16,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, StringConstraints
 
-from sidecar import AccountReport, Message, Provider, Receipt, Rejected, Unknown, hookimpl
+from sidecar import AccountReport, Message, Provider, Receipt, Rejected, Tariff, Unknown, hookimpl
 from sidecar_aws.eum_account import report
 from sidecar_aws.eum_errors import classify_eum
 from sidecar_aws.provider import AwsProvider
@@ -69,6 +69,9 @@ class Eum(AwsProvider[EumConfig]):
     kind = "eum"
     channels = frozenset({"sms"})
     Config = EumConfig
+    tariff = Tariff.per_segment(  # to the United States, the carrier's fee not included
+        "0.00645 USD", dated="2026-11-29", source="aws.amazon.com/end-user-messaging/pricing"
+    )
     model = "pinpoint-sms-voice-v2"
     signing_name = "sms-voice"
 
