@@ -23,12 +23,11 @@ from pydantic import (
 from pydantic_core import PydanticCustomError
 
 from sidecar.config.addresses import Address, OpsAddress, TcpAddress
+from sidecar.config.alerting import Alerts
+from sidecar.config.section import ELSEWHERE, Section
 from sidecar.delivery.policy import OnRejected, OnUnknown, Panic
 from sidecar.delivery.provider import Provider
-from sidecar.settings import BreakerOverride, Duration, ProviderConfig, Settings
-
-ELSEWHERE = "elsewhere"
-"""The type of an error that belongs to the key in its context, not to the section."""
+from sidecar.settings import BreakerOverride, Duration, ProviderConfig
 
 _HOST = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9.-]{0,252})(?::[0-9]{1,5})?", re.ASCII)
 
@@ -58,14 +57,6 @@ def _off(value: Any) -> Any:
 Text = Annotated[str, Field(min_length=1), AfterValidator(_clean)]
 FileName = Annotated[Path, AfterValidator(_clean_path)]
 HttpClient = Literal["lean", "aiohttp"]
-
-
-class Section(Settings):
-    """The base of these. A duration has a description already, so theirs must be given, not below.
-
-    Not pydantic's `use_attribute_docstrings`: it would parse this file for every class, 35 ms of
-    every start.
-    """
 
 
 class Server(Section):
@@ -202,6 +193,7 @@ class Root(Section):
     log: Log = Log()
     limits: Limits = Limits()
     breaker: BreakerOverride = BreakerOverride()
+    alerts: Alerts = Alerts()
     http_client: HttpClient = "lean"
     """How providers' HTTP is spoken: by our own client, or by aiohttp's."""
     providers: dict[str, Any] = Field(default={})
@@ -259,6 +251,7 @@ class Config:
     environ: Mapping[str, str]
     seen: Mapping[Path, str]
     http_client: HttpClient = "lean"
+    alerts: Alerts = field(default_factory=Alerts)
 
     def __repr__(self) -> str:
         return f"Config(path={str(self.path)!r}, digest={self.digest!r})"

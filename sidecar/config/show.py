@@ -47,6 +47,8 @@ def _elsewhere(path: KeyPath) -> Iterator[KeyPath]:
             yield ("chains", channel, *rest)
         case ("providers", _, "breaker", *rest):
             yield ("breaker", *rest)
+        case ("alerts", "secret", *_):
+            yield ("alerts", "secret")
 
 
 def _sections(config: Config) -> dict[str, Any]:
@@ -60,6 +62,7 @@ def _sections(config: Config) -> dict[str, Any]:
         "log": config.log.model_dump(),
         "limits": config.limits.model_dump(),
         "breaker": config.breaker.model_dump(),
+        "alerts": config.alerts.model_dump(),
         "http_client": config.http_client,
         "providers": providers,
         "chains": chains,
