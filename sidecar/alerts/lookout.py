@@ -35,11 +35,14 @@ NEVER = float("-inf")
 
 @dataclass(slots=True)
 class _Channel:
-    """What is known of one channel's fallbacks; moments are monotonic seconds."""
+    """What is known of one channel's fallbacks; moments are monotonic seconds.
+
+    `recovered` says that the first provider has taken a message since the last one.
+    """
 
     used_at: float = NEVER
     told_at: float = NEVER
-    first_took_at: float = NEVER
+    recovered: bool = False
     active: bool = False
 
 
@@ -83,7 +86,7 @@ class Lookout:
         if first.provider != taken.provider:
             self._fell_back(delivery.channel, first, taken)
         elif (channel := self._channels.get(delivery.channel)) is not None:
-            channel.first_took_at = self._clock.monotonic()
+            channel.recovered = True
 
     def look(self) -> None:
         """Resolve what is over and nobody told of: an outage ends in silence as a rule."""
@@ -95,8 +98,7 @@ class Lookout:
                 self._close(provider, _well(provider, link.breaker.state))
         now = self._clock.monotonic()
         for name, channel in self._channels.items():
-            calm = channel.used_at + QUIET <= now and channel.used_at < channel.first_took_at
-            if channel.active and calm:
+            if channel.active and channel.recovered and channel.used_at + QUIET <= now:
                 channel.active = False
                 words = f"the first provider of {name} takes messages again"
                 self._tell(Alert(FALLBACK, name, words, resolved=True))
@@ -117,7 +119,7 @@ class Lookout:
         now = self._clock.monotonic()
         due = now - self.fallback_after
         fresh = channel.used_at <= due or channel.told_at <= due
-        channel.used_at = now
+        channel.used_at, channel.recovered = now, False
         if fresh and not channel.active:
             channel.active, channel.told_at = True, now
             self._tell(_fallback(name, first, taken))
