@@ -54,7 +54,7 @@ class Alerts(Section):
     """Whom to tell at once of what turned bad."""
 
     webhook: Annotated[str | None, BeforeValidator(_webhook, json_schema_input_type=str | None)] = (
-        None
+        Field(default=None, repr=False)
     )
     """Where each alert is sent as one signed POST; without it alerts are in the log alone."""
     secret: Annotated[
