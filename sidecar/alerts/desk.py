@@ -84,7 +84,7 @@ class Desk:
         case = self._active.pop(key, None)
         if case is None:
             return
-        now = self._clock.time()
+        alert, now = replace(alert, level=case.alert.level), self._clock.time()
         lasted = round(max(0.0, now - case.since), 1)
         structlog.get_logger().info("alert_resolved", **_line(alert), lasted=lasted)
         if case.due is None:  # else nobody out there heard that it was bad

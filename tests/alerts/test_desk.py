@@ -142,6 +142,12 @@ def test_what_was_held_back_and_stays_is_sent_when_the_calm_is_over(told, clock)
     assert told.posts()[3:] == [("twilio", True)]
 
 
+def test_the_end_has_the_level_of_the_beginning(told):
+    told.tell(bad(level="error"), good())
+    assert [alert.level for alert, _ in told.sent] == ["error", "error"]
+    assert told.logged[1]["log_level"] == "info"
+
+
 def test_after_the_calm_it_is_sent_at_once(told, clock):
     told.tell(bad(), good())
     clock.advance(CALM)

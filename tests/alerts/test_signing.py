@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import base64
 import json
+import re
+import time
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.webhooks import secret_of, verified
+from harness.webhooks import KEY, OLD_KEY, secret_of, verified
 from sidecar.alerts.signing import key_of, sign
 
 # Of the test suites of the reference libraries ("sign function works").
@@ -38,6 +40,31 @@ def test_a_second_implementation_verifies_it(key, moment, text):
         "webhook-signature": sign([bytes(32), key_of(secret_of(key))], "msg_1", moment, body),
     }
     assert verified(headers, body, key)["data"] == text
+
+
+def test_the_example_in_the_guide_verifies_it(request):
+    guide = (request.config.rootpath / "docs/operations.md").read_text()
+    (example,) = re.findall(r"```python\n(.*?)```", guide, re.DOTALL)
+    room = {}
+    exec(example, room)
+    body, now = b'{"type": "t"}', int(time.time())
+
+    def headers(moment, *keys):
+        signature = sign(keys, "msg_1", moment, body)
+        return {
+            "webhook-id": "msg_1",
+            "webhook-timestamp": str(moment),
+            "webhook-signature": signature,
+        }
+
+    secret = secret_of(KEY)
+    assert room["verify"](headers(now, OLD_KEY, KEY), body, secret) == {"type": "t"}
+    with pytest.raises(ValueError, match="not signed"):
+        room["verify"](headers(now, OLD_KEY), body, secret)
+    with pytest.raises(ValueError, match="not signed"):
+        room["verify"](headers(now, KEY), body + b" ", secret)
+    with pytest.raises(ValueError, match="too old"):
+        room["verify"](headers(now - 400, KEY), body, secret)
 
 
 def test_padding_may_be_missing():
