@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from contextlib import AsyncExitStack
 
 import pytest
@@ -22,6 +23,45 @@ def clock():
 def logged():
     with capture_logs() as lines:
         yield lines
+
+
+@pytest.fixture
+def held(monkeypatch):
+    """Let a stub take requests, and answer them when the gate that this gives is open."""
+
+    def hold(stub):
+        gate, exchange = asyncio.Event(), stub._exchange
+
+        async def behind_it(reader, writer):
+            found = await reader.readuntil(b"\r\n\r\n")
+            length = int(found.lower().partition(b"content-length: ")[2].partition(b"\r\n")[0])
+            again = asyncio.StreamReader()
+            again.feed_data(found + await reader.readexactly(length))
+            again.feed_eof()
+            return await exchange(again, Later(writer, gate))
+
+        monkeypatch.setattr(stub, "_exchange", behind_it)
+        return gate
+
+    return hold
+
+
+class Later:
+    """A writer that waits at a gate."""
+
+    def __init__(self, writer, gate):
+        self._writer = writer
+        self._gate = gate
+        self._held = []
+
+    def write(self, data):
+        self._held.append(data)
+
+    async def drain(self):
+        await self._gate.wait()
+        self._writer.write(b"".join(self._held))
+        self._held.clear()
+        await self._writer.drain()
 
 
 @pytest.fixture

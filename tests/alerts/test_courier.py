@@ -236,6 +236,29 @@ async def test_a_reload_brings_what_waits_to_the_new_address(road):
     assert set(new.ids()) > set(old.ids())
 
 
+async def test_an_answer_from_the_old_address_is_not_heeded(road, held):
+    old, new = await road(Answer(410, {"Retry-After": "600"})), await road()
+    gate = held(old.stub)
+    old.post(bad(), bad("sns"))
+    await until(lambda: old.stub.requests)
+    old.courier.renew(new.settings, "test")
+    gate.set()
+    await until(lambda: old.ended["delivered"] == 1)
+    assert new.told() == [("sns", False)], "the new address did not say that it is gone"
+
+
+async def test_a_reload_may_admit_an_address(road, clock):
+    there = await road()
+    url = there.settings.webhook.replace("http:", "https:")
+    one = Road(there.stub, clock, Alerts(webhook=url, secret=secret_of(KEY)))
+    one.courier.start()
+    one.post(bad())
+    await until(lambda: clock.waiting == 2)
+    one.courier.renew(there.settings, "test")
+    await until(lambda: one.ended["delivered"] == 1)
+    await one.courier.close()
+
+
 async def test_a_reload_signs_with_the_new_secret(road):
     one = await road()
     secret = (secret_of(OLD_KEY),)
@@ -262,14 +285,21 @@ async def test_a_burst_of_ten_thousand_is_bounded_and_said_once(road, logged):
     assert one.told() == [(f"p{n}", False) for n in range(10_000 - bag.ROOM, 10_000)]
     assert one.ended == {"dropped": 10_000 - bag.ROOM, "delivered": bag.ROOM}
     assert events(logged) == ["alerts_dropped"]
+    one.post(*(bad(f"p{n}") for n in range(1_000)))
+    assert events(logged) == ["alerts_dropped"] * 2, "all was well in between"
 
 
-async def test_the_one_that_is_on_its_way_is_not_dropped(road):
-    one = await road(Answer(fault="silence"))
+async def test_the_one_that_is_on_its_way_is_not_dropped(road, held):
+    one = await road()
+    gate = held(one.stub)
     one.post(bad("first"))
     await until(lambda: one.stub.requests)
     one.post(*(bad(f"p{n}") for n in range(bag.ROOM)))
     assert one.ended == {"dropped": 1}
+    gate.set()
+    await one.rests()
+    assert one.ended == {"dropped": 1, "delivered": bag.ROOM}
+    assert one.told()[:2] == [("first", False), ("p1", False)]
 
 
 async def test_an_end_tries_all_once_more(road, clock):
@@ -280,6 +310,16 @@ async def test_an_end_tries_all_once_more(road, clock):
     await one.courier.close()
     assert one.told() == [("twilio", False), ("twilio", False), ("twilio", True)]
     assert one.ended == {"delivered": 2}
+
+
+async def test_in_the_drain_nothing_is_tried_again_and_again(road, clock):
+    one = await road(DOWN)
+    one.post(bad())
+    await one.rests()
+    one.courier.hurry(60.0)
+    await one.rests()
+    await one.later(PAUSES[0] * 10)
+    assert len(one.stub.requests) == 2
 
 
 async def test_an_end_with_a_dead_receiver_is_counted_and_said(road, logged):

@@ -241,6 +241,14 @@ def test_a_fallback_in_between_begins_the_ten_minutes_anew(post):
     assert post.told() == BACK
 
 
+def test_a_first_provider_that_failed_again_is_not_back(post):
+    post.by_fallback()
+    post.by_first()
+    post.by_fallback()
+    post.later(QUIET)
+    assert post.told() == FELL
+
+
 def test_within_the_hour_another_one_is_not_told_of(post):
     post.by_fallback()
     post.by_first()

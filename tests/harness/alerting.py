@@ -44,11 +44,7 @@ class Road:
 
     async def rests(self) -> None:
         """Wait until the courier has nothing to do: then, and only then, it waits on the clock."""
-        turns = 0
-        async with asyncio.timeout(PATIENCE):
-            while turns < 20:  # a few turns of the loop, in which one that was woken would go
-                await asyncio.sleep(0)
-                turns = turns + 1 if self.clock.waiting else 0
+        await at_rest(self.clock, 1)
 
     async def later(self, seconds: float) -> None:
         """Let time pass, and the courier do what is due then."""
@@ -67,6 +63,15 @@ class Road:
 
     def ids(self) -> list[str]:
         return [one.headers["webhook-id"] for one in self.stub.requests]
+
+
+async def at_rest(clock: ManualClock, tasks: int) -> None:
+    """Wait until so many tasks wait on the clock, and none was woken."""
+    turns = 0
+    async with asyncio.timeout(PATIENCE):
+        while turns < 20:  # a few turns of the loop, in which one that was woken would go
+            await asyncio.sleep(0)
+            turns = turns + 1 if clock.waiting >= tasks else 0
 
 
 async def until(condition: Callable[[], Any]) -> None:
