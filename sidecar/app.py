@@ -11,6 +11,7 @@ from typing import Any
 import structlog
 
 from sidecar import logs, memory, transport
+from sidecar.alerts.bureau import Bureau
 from sidecar.api.door import Door
 from sidecar.api.edge import Face
 from sidecar.blame import Blame
@@ -26,6 +27,7 @@ from sidecar.guests import close_all, open_all
 from sidecar.lag import LoopWatch
 from sidecar.listeners import ListenError
 from sidecar.metrics import Metrics
+from sidecar.money.books import Books
 from sidecar.observers import Observers
 from sidecar.privacy import Fingerprint
 from sidecar.registry import Registry
@@ -71,11 +73,13 @@ class Sidecar:
         self._reloads = load is not None
         self._retiring: set[asyncio.Task[None]] = set()
         self._metrics = Metrics()
-        for observer in (CanonicalLine(), self._metrics):
+        self.alerts = Bureau(config, self.links, self._clock, self._metrics)
+        for observer in (CanonicalLine(), self._metrics, self.alerts.lookout):
             registry.register(observer)
         self._observers = Observers(registry)
         transport.use(config.http_client)
-        self._world = build_world(config, self._clock)
+        books = Books(self._clock, self.alerts.tell)
+        self._world = build_world(config, self._clock, books=books)
         self._metrics.watch_money(self._world.books, self.links)
         self._log = _make_log(config)
         self.watch = LoopWatch(self._clock, Blame(self.links, registry.home_of).look)
@@ -117,6 +121,7 @@ class Sidecar:
         server = self.config.server
         self._stopping = True
         await asyncio.sleep(server.drain_delay)
+        self.alerts.hurry(server.drain)
         if not await self._dispatcher.drain(server.drain):
             await self._dispatcher.stop()  # before the listeners: each caller gets its answer
         await self._stack.aclose()
@@ -128,6 +133,8 @@ class Sidecar:
             await open_books(self._world.books, self._log)
         except (LogError, LogUnavailable) as error:
             raise StartError(str(error)) from error
+        self._stack.push_async_callback(self.alerts.close)
+        self.alerts.start()
         try:
             fingerprint = Fingerprint.beside(self.config.log.path)
         except OSError as error:
@@ -164,6 +171,7 @@ class Sidecar:
             world=lambda: self._world,
             ready=self._why_not_ready,
             reloads=lambda: self._reloader.state,
+            alerts=self.alerts.active,
         )
         self._front = Front(face, server, self.config.limits.in_flight, self._metrics.shed)
         self._stack.push_async_callback(self._front.close)
@@ -242,6 +250,7 @@ class Sidecar:
         # In one go, without a wait: a send sees the one version or the other.
         before, self._world, self.config = self._world, world, world.config
         world.succeed(before)
+        self.alerts.renew(world.config)
         self._dispatcher.routes = world.routes()
         gone = before.providers() - world.providers()
         if gone:

@@ -237,4 +237,21 @@ def explain(channel: str, to: str | None, url: str, as_json: bool) -> None:
         click.echo(f"  {line}")
 
 
+@cli.group("alerts")
+def alerts_group() -> None:
+    """What an operator is told of at once."""
+
+
+@alerts_group.command("test")
+@config_option
+@json_option
+def alerts_test(config: Path, as_json: bool) -> None:
+    """Send one test alert to the configured webhook, and say what it answered."""
+    from sidecar.alerts.trial import send_trial
+
+    told = send_trial(load_or_fail(config)[0])
+    click.echo(json.dumps(told, indent=2) if as_json else told["summary"])
+    sys.exit(0 if told["delivered"] else EX_NEGATIVE)
+
+
 cli.add_command(cost)

@@ -66,6 +66,11 @@ class Metrics:
             "otp_cost", "What attempts cost that may be billed.", ["provider", "currency"], reg
         )
         self._shed = Tally("otp_shed", "Sends that were not begun.", ["reason"], reg)
+        self.alerts = Tally("otp_alerts", "Alerts that were told.", ["event"], reg)
+        self.alert_webhook = Tally(
+            "otp_alert_webhook", "What became of alerts' POSTs.", ["result"], reg
+        )
+        self.alerts_active = Gauge("otp_alerts_active", "Alerts that are active.", registry=reg)
         self.loop_lag = _gauge_of_lag(reg)
         build = Gauge("otp_build_info", "What is running.", ["version", "python"], registry=reg)
         build.labels(__version__, platform.python_version()).set(1)

@@ -100,8 +100,8 @@ def build_world(
     room = Room(limits, clock, config.chains) if before is None else before.room
     if before is not None:
         books = before.books
-    elif books is None:
-        books = Books(clock)
+    else:
+        books = books or Books(clock)
         books.whole = budget_of(config.budget)
     links = {
         name: _link(one, config, before, books, clock) for name, one in config.providers.items()

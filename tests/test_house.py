@@ -59,6 +59,9 @@ GUESTS_OF = {  # rooms that only these may enter
     "sidecar.api": ("sidecar.app", "sidecar.front"),
     "sidecar.front": ("sidecar.app",),
     "sidecar.wire": ("sidecar.transport",),
+    "sidecar.alerts.bureau": ("sidecar.app",),
+    "sidecar.alerts.courier": ("sidecar.alerts",),
+    "sidecar.alerts.trial": ("sidecar.cli",),
     "sidecar.testing": (),
     "sidecar.client": (),
 }
@@ -283,6 +286,7 @@ def test_the_rules_see_the_whole_house():
         (misplaced_libraries, "sidecar_aws.ses", "import pytest"),
         (wrong_rooms, "sidecar.dispatcher", "from sidecar.api.problems import Problem"),
         (wrong_rooms, "sidecar.api.routes", "from sidecar import app"),
+        (wrong_rooms, "sidecar.dispatcher", "from sidecar.alerts.bureau import Bureau"),
         (wrong_rooms, "sidecar.app", "from sidecar.testing import ManualClock"),
         (back_doors, "sidecar_smtp", "from sidecar.delivery.errors import Unknown"),
         (back_doors, "sidecar_smtp", "def f():\n    import sidecar.network"),

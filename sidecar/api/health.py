@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
 from sidecar import __version__
+from sidecar.alerts.desk import Case
 from sidecar.delivery.chain import Chain
 from sidecar.delivery.link import Link
 from sidecar.delivery.model import Attempt
@@ -18,6 +20,8 @@ from sidecar.money.statement import dump_till, dump_whole
 from sidecar.reload import ReloadState
 from sidecar.world import World
 
+ALERTS = 100
+"""Active alerts that the document shows; `otp_alerts_active` counts them all."""
 _ROLES = ("primary", "secondary", "tertiary", "quaternary", "quinary")
 
 
@@ -119,6 +123,19 @@ def dump_loop(watch: LoopWatch) -> dict[str, Any]:
             "at": _moment(block.at),
         },
     }
+
+
+def dump_alerts(cases: Sequence[Case]) -> list[dict[str, Any]]:
+    """What is bad now, the latest first, `ALERTS` of them at most."""
+    return [
+        {
+            "event": case.alert.event,
+            "subject": case.alert.subject,
+            "summary": case.alert.summary,
+            "since": _moment(case.since),
+        }
+        for case in cases[: -ALERTS - 1 : -1]
+    ]
 
 
 def role(position: int) -> str:

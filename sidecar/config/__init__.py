@@ -6,6 +6,7 @@ is in effect, and why) and `schema` (what an editor completes from).
 """
 
 from sidecar.config.addresses import TcpAddress, UnixAddress
+from sidecar.config.alerting import Alerts
 from sidecar.config.faults import ConfigFaults, Fault
 from sidecar.config.files import have_changed, look
 from sidecar.config.loader import load
@@ -15,6 +16,7 @@ from sidecar.config.show import effective
 from sidecar.config.starter import starter
 
 __all__ = [
+    "Alerts",
     "ChainSection",
     "Config",
     "ConfigFaults",

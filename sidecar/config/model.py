@@ -23,13 +23,12 @@ from pydantic import (
 from pydantic_core import PydanticCustomError
 
 from sidecar.config.addresses import Address, OpsAddress, TcpAddress
+from sidecar.config.alerting import Alerts
+from sidecar.config.section import ELSEWHERE, Section
 from sidecar.delivery.policy import OnRejected, OnUnknown, Order, Panic
 from sidecar.delivery.provider import Provider
 from sidecar.delivery.tariff import Tariff
-from sidecar.settings import BreakerOverride, BudgetSection, Duration, ProviderConfig, Settings
-
-ELSEWHERE = "elsewhere"
-"""The type of an error that belongs to the key in its context, not to the section."""
+from sidecar.settings import BreakerOverride, BudgetSection, Duration, ProviderConfig
 
 _HOST = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9.-]{0,252})(?::[0-9]{1,5})?", re.ASCII)
 
@@ -59,14 +58,6 @@ def _off(value: Any) -> Any:
 Text = Annotated[str, Field(min_length=1), AfterValidator(_clean)]
 FileName = Annotated[Path, AfterValidator(_clean_path)]
 HttpClient = Literal["lean", "aiohttp"]
-
-
-class Section(Settings):
-    """The base of these. A duration has a description already, so theirs must be given, not below.
-
-    Not pydantic's `use_attribute_docstrings`: it would parse this file for every class, 35 ms of
-    every start.
-    """
 
 
 class Server(Section):
@@ -207,6 +198,7 @@ class Root(Section):
     breaker: BreakerOverride = BreakerOverride()
     budget: BudgetSection | None = None
     """What all providers together may cost; each may have a budget of its own."""
+    alerts: Alerts = Alerts()
     http_client: HttpClient = "lean"
     """How providers' HTTP is spoken: by our own client, or by aiohttp's."""
     providers: dict[str, Any] = Field(default={})
@@ -268,6 +260,7 @@ class Config:
     seen: Mapping[Path, str]
     http_client: HttpClient = "lean"
     budget: BudgetSection | None = None
+    alerts: Alerts = field(default_factory=Alerts)
 
     def __repr__(self) -> str:
         return f"Config(path={str(self.path)!r}, digest={self.digest!r})"

@@ -14,8 +14,9 @@ from typing import Any
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
-from sidecar.config.model import ChainSection, Root, Section
+from sidecar.config.model import ChainSection, Root
 from sidecar.config.providers import NAME
+from sidecar.config.section import Section
 from sidecar.delivery.provider import Provider
 
 Schema = dict[str, Any]
@@ -48,7 +49,7 @@ def schema(classes: Sequence[type[Provider[Any]]]) -> Schema:
     root = definitions.pop(drawn_as[Root])
     root["properties"]["providers"] |= _providers(tuple(by_kind))
     root["properties"]["chains"] |= _chains(drawn_as[ChainSection])
-    for name in ("server", "log", "limits", "breaker"):
+    for name in ("server", "log", "limits", "breaker", "alerts"):
         section = root["properties"][name]
         section["anyOf"] = [*section.pop("allOf"), {"type": "null"}]
     return {

@@ -49,6 +49,8 @@ def _elsewhere(path: KeyPath) -> Iterator[KeyPath]:
             yield ("chains", channel, *rest)
         case ("providers", _, "breaker", *rest):
             yield ("breaker", *rest)
+        case ("alerts", "secret", *_):
+            yield ("alerts", "secret")
 
 
 def _sections(config: Config) -> dict[str, Any]:
@@ -63,6 +65,7 @@ def _sections(config: Config) -> dict[str, Any]:
         "limits": config.limits.model_dump(),
         "breaker": config.breaker.model_dump(),
         "budget": None if config.budget is None else config.budget.model_dump(),
+        "alerts": config.alerts.model_dump(),
         "http_client": config.http_client,
         "providers": providers,
         "chains": chains,
