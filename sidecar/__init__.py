@@ -20,7 +20,7 @@ if TYPE_CHECKING:
         Unavailable,
         Unknown,
     )
-    from sidecar.delivery.model import Message, Receipt
+    from sidecar.delivery.model import Message, Money, Receipt
     from sidecar.delivery.provider import AccountReport, AccountState, InboxItem, Provider
     from sidecar.delivery.segments import Segments, count_segments
     from sidecar.hookspecs import hookimpl
@@ -41,6 +41,7 @@ __all__ = [
     "LocalFault",
     "Message",
     "Misconfigured",
+    "Money",
     "PluginNotFound",
     "Provider",
     "ProviderConfig",
@@ -64,7 +65,7 @@ __all__ = [
 _ROOMS = {
     "sidecar.delivery.errors": "ConfigError DeliveryError LocalFault Misconfigured PluginNotFound"
     " Refused Rejected Throttled Unavailable Unknown",
-    "sidecar.delivery.model": "Message Receipt",
+    "sidecar.delivery.model": "Message Money Receipt",
     "sidecar.delivery.provider": "AccountReport AccountState InboxItem Provider",
     "sidecar.delivery.segments": "Segments count_segments",
     "sidecar.hookspecs": "hookimpl",

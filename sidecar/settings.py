@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, field_validator
 
@@ -68,11 +68,18 @@ class BreakerOverride(Settings):
     slow_call: Duration | None = None
 
 
+# YAML 1.1 reads the word `off` as false.
+PreflightMode = Annotated[
+    Literal["observe", "skip", "off"], BeforeValidator(lambda v: "off" if v is False else v)
+]
+
+
 class ProviderConfig(Settings):
     """What every provider takes. A plugin's `Config` extends it with its own keys.
 
     `optional`: absent variables or credentials leave it out, visibly, and are no error.
-    `allow_private`: its endpoint may be a loopback or private address.
+    `allow_private`: its endpoint may be a loopback or private address. `preflight`: its account is
+    looked at every few minutes and shown; `skip` also keeps from it what it would surely refuse.
     """
 
     kind: str
@@ -80,6 +87,7 @@ class ProviderConfig(Settings):
     enabled: bool = True
     allow_private: bool = False
     timeout: Duration = Field(default=4.0, gt=0.0, le=30.0)
+    preflight: PreflightMode = "observe"
     breaker: BreakerOverride | None = None
 
     @field_validator("*", mode="after")

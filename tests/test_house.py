@@ -29,6 +29,7 @@ FLOORS = {  # of the pure core: a module imports from lower floors only
     "gate": 1,
     "policy": 1,
     "provider": 1,
+    "account": 2,
     "breaker": 2,
     "link": 3,
     "attempt": 4,

@@ -96,4 +96,5 @@ def _made(
         environ=MappingProxyType(dict(environment.values)),
         seen=MappingProxyType(dict(environment.seen)),
         http_client=root.http_client,
+        preflight=root.preflight,
     )

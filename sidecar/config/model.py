@@ -175,6 +175,20 @@ class Limits(Section):
     queue_wait: Duration = Field(default=1.0, ge=0.0, le=30.0, description="How long they wait.")
 
 
+class Preflight(Section):
+    """The look at every account, which begins after the start and goes on beside the sends."""
+
+    interval: Duration = Field(
+        default=600.0,
+        ge=1.0,
+        le=86400.0,
+        description="Between two checks of an account, give or take a tenth.",
+    )
+    timeout: Duration = Field(
+        default=10.0, gt=0.0, le=60.0, description="How long one check may take."
+    )
+
+
 class ChainSection(Section):
     """The providers of one channel, in order, and what follows from an attempt that failed."""
 
@@ -202,6 +216,7 @@ class Root(Section):
     log: Log = Log()
     limits: Limits = Limits()
     breaker: BreakerOverride = BreakerOverride()
+    preflight: Preflight = Preflight()
     http_client: HttpClient = "lean"
     """How providers' HTTP is spoken: by our own client, or by aiohttp's."""
     providers: dict[str, Any] = Field(default={})
@@ -259,6 +274,7 @@ class Config:
     environ: Mapping[str, str]
     seen: Mapping[Path, str]
     http_client: HttpClient = "lean"
+    preflight: Preflight = field(default_factory=Preflight)
 
     def __repr__(self) -> str:
         return f"Config(path={str(self.path)!r}, digest={self.digest!r})"

@@ -60,6 +60,7 @@ def _sections(config: Config) -> dict[str, Any]:
         "log": config.log.model_dump(),
         "limits": config.limits.model_dump(),
         "breaker": config.breaker.model_dump(),
+        "preflight": config.preflight.model_dump(),
         "http_client": config.http_client,
         "providers": providers,
         "chains": chains,

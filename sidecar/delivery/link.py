@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from sidecar.delivery.account import Account
 from sidecar.delivery.breaker import Breaker, Permit, State
 from sidecar.delivery.clock import Clock
 from sidecar.delivery.gate import Gate
@@ -22,7 +23,7 @@ LEASE_MARGIN = 1.0
 
 @dataclass(slots=True, eq=False)
 class Standing:
-    """What is known of a provider from the calls so far, its circuit apart.
+    """What is known of a provider from the calls and the checks so far, its circuit apart.
 
     Every version of the configuration that leaves the provider as it is shares it.
     """
@@ -32,6 +33,7 @@ class Standing:
     last_error: Attempt | None = None
     last_success_at: float | None = None
     throttled_until: float = float("-inf")
+    account: Account = field(default_factory=Account)
 
 
 class Link:
@@ -115,11 +117,15 @@ class Link:
 
     def ask_in_panic(self, message: Message | None = None) -> Permit | None:
         """Leave for one call through an open circuit, where no other gate is shut."""
-        return None if self._shut(message) else self.breaker.start_panic(self.timeout + LEASE_MARGIN)
+        return (
+            None if self._shut(message) else self.breaker.start_panic(self.timeout + LEASE_MARGIN)
+        )
 
     def would_skip(self, message: Message | None = None) -> SkipReason | None:
         """Why `message` would pass this link by, or the next one; None where it would be tried."""
-        return self._shut(message) or (None if self.breaker.would_start() else self._circuit_reason())
+        return self._shut(message) or (
+            None if self.breaker.would_start() else self._circuit_reason()
+        )
 
     def heard(self, attempt: Attempt, retry_after: float | None = None) -> None:
         """Remember how an attempt ended; `retry_after` in seconds, where it was throttled."""
