@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from sidecar.delivery.model import Message, Money, Receipt
     from sidecar.delivery.provider import AccountReport, AccountState, InboxItem, Provider
     from sidecar.delivery.segments import Segments, count_segments
+    from sidecar.delivery.verified import Verified
     from sidecar.hookspecs import hookimpl
     from sidecar.network import open_socket, tls_context
     from sidecar.settings import Duration, ProviderConfig, Secret
@@ -54,6 +55,7 @@ __all__ = [
     "Throttled",
     "Unavailable",
     "Unknown",
+    "Verified",
     "__version__",
     "count_segments",
     "error_for_status",
@@ -68,6 +70,7 @@ _ROOMS = {
     "sidecar.delivery.model": "Message Money Receipt",
     "sidecar.delivery.provider": "AccountReport AccountState InboxItem Provider",
     "sidecar.delivery.segments": "Segments count_segments",
+    "sidecar.delivery.verified": "Verified",
     "sidecar.hookspecs": "hookimpl",
     "sidecar.network": "open_socket tls_context",
     "sidecar.settings": "Duration ProviderConfig Secret",

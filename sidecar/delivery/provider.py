@@ -10,6 +10,7 @@ from types import MappingProxyType
 from typing import Any, ClassVar, Generic, Self, TypeVar
 
 from sidecar.delivery.model import Message, Money, Receipt
+from sidecar.delivery.verified import Verified
 
 C = TypeVar("C")
 
@@ -32,8 +33,9 @@ class AccountReport:
 
     `facts` holds strings, numbers and booleans that are safe to print: no secret, no recipient.
     `monthly_limit` is what the account may spend in a calendar month, where it has such a limit; it
-    is compared with the sidecar's own books. A subclass may carry more, for `would_refuse`; of any
-    report only state, summary and facts are ever shown.
+    is compared with the sidecar's own books. `verified` are the recipients it reaches, where it
+    reaches no others. A subclass may carry more, for `would_refuse`; of any report only state,
+    summary and facts are ever shown.
     """
 
     state: AccountState
@@ -42,6 +44,7 @@ class AccountReport:
         default_factory=lambda: MappingProxyType({})
     )
     monthly_limit: Money | None = None
+    verified: Verified | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +120,9 @@ class Provider(ABC, Generic[C]):
         a `BLOCKED` account refuses everything. Answers at once, from what `report` holds: it is on
         the way of every send. The sentence names no recipient.
         """
-        return None
+        if report.verified is None or report.verified.holds(message.to):
+            return None
+        return "the account reaches verified recipients only, and this one is not verified"
 
     def inbox(self) -> Sequence[InboxItem] | None:
         """Messages kept for reading back, newest first; None for a provider that really sends."""
