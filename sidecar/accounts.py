@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import math
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
@@ -24,7 +23,10 @@ NOTHING = replace(NOTHING_TO_CHECK, state="nothing_to_check")
 SUMMARY_LIMIT, MOST_FACTS = 500, 32
 """Characters of a plugin's words, and facts, that are taken."""
 
+_HUGE = 2**63
+
 Report = dict[str, Any]
+Fact = str | int | float | bool
 
 
 def reach_accounts(config: Config, timeout: float) -> Sequence[Report]:
@@ -84,7 +86,7 @@ def _failed(ended: BaseException | None, timeout: float) -> Finding:
     if not isinstance(ended, DeliveryError):  # no more: its text may carry a secret
         return Finding(UNREACHABLE, f"the plugin raised {type(ended).__name__}")
     code = getattr(ended, "code", None)
-    told = _clean(f"{why_broken(ended)}{f' ({code})' if code else ''}")
+    told = _clean(f"{why_broken(ended)}{f' ({code})' if isinstance(code, str) else ''}")
     if isinstance(ended, Misconfigured):  # by its meaning nothing works until a person mends it
         report = AccountReport(AccountState.BLOCKED, told)
         return Finding(report.state.value, told, report=report)
@@ -101,19 +103,24 @@ async def _check(section: ProviderSection, timeout: float) -> Report:
 
 
 def _clean(words: str) -> str:
-    return " ".join(logs.redactor.clean(words).split())[:SUMMARY_LIMIT]
+    whole = words[: 4 * SUMMARY_LIMIT].encode("utf-8", "replace").decode()
+    return " ".join(logs.redactor.clean(whole).split())[:SUMMARY_LIMIT]
 
 
-def _printable(facts: object) -> dict[str, str | int | float | bool]:
+def _printable(facts: object) -> dict[str, Fact]:
     """The facts that are as they should be; a plugin need not be typed."""
     given = facts if isinstance(facts, Mapping) else {}
     return {
         _clean(name): _clean(value) if isinstance(value, str) else value
         for name, value in islice(given.items(), MOST_FACTS)
-        if isinstance(name, str)
-        and isinstance(value, str | int | float | bool)
-        and (not isinstance(value, float) or math.isfinite(value))  # JSON has no word for those
+        if isinstance(name, str) and _is_fact(value)
     }
+
+
+def _is_fact(value: object) -> bool:
+    # JSON has no word for what is not finite, and Python none for a number of 5,000 digits.
+    number = isinstance(value, int | float) and abs(value) < _HUGE
+    return number or isinstance(value, str)
 
 
 def _report(section: ProviderSection, found: Finding) -> Report:
