@@ -46,20 +46,19 @@ def _spread() -> float:
 
 @dataclass(slots=True, eq=False)
 class _Watch:
-    """One provider that is checked. `busy` as long as its `check` runs, abandoned or not."""
+    """One provider that is checked; entered for as long as its `check` runs, abandoned or not."""
 
     name: str
     provider: Provider[Any]
     account: Account
-    busy: bool = False
     task: asyncio.Task[None] | None = None
 
     async def __aenter__(self) -> Provider[Any]:
-        self.busy = True
+        self.account.busy = True
         return self.provider
 
     async def __aexit__(self, *exc: object) -> None:
-        self.busy = False
+        self.account.busy = False
 
 
 class Preflight:
@@ -124,7 +123,7 @@ class Preflight:
             account.due = min(
                 now if account.due is None else account.due, now + settings.interval * (1 + SPREAD)
             )
-            if account.due <= now and watch.busy:
+            if account.due <= now and account.busy:
                 self._heard(watch, _STUCK)
             elif account.due <= now:
                 watch.task = asyncio.create_task(self._check(watch, settings.timeout))
@@ -198,22 +197,20 @@ def _account(world: World, name: str) -> Account | None:
 
 
 def _against(limit: Money, spent: Money, report: AccountReport) -> Finding:
-    """The finding of `report` with what our books say of its limit on top."""
+    """The finding of `report` with what our books say of its limit before its own words."""
+    state, words = report.state, ""
+    if spent.amount >= limit.amount:
+        state, words = AccountState.BLOCKED, "ask for a higher limit"
+    elif spent.amount >= limit.amount * NEARLY:
+        state = AccountState.BLOCKED if state is AccountState.BLOCKED else AccountState.DEGRADED
+        words = "ask for a higher limit before it is used up"
     unit = limit.currency
     facts = {**report.facts, f"spent_this_month_{unit.lower()}": float(spent.amount)}
-    state, words = (
-        report.state,
-        f"{spent.amount:.2f} of {limit.amount:.2f} {unit} are spent this month",
-    )
-    if spent.amount >= limit.amount:
-        state, words = AccountState.BLOCKED, f"{words}, by our own books: ask for a higher limit"
-    elif spent.amount >= limit.amount * NEARLY:
-        state = max(state, AccountState.DEGRADED, key=list(AccountState).index)
-        words = f"{words}, by our own books: ask for a higher limit before the rest is used up"
-    else:
-        words = ""
-    told = [words, report.summary] if words and report.state is not AccountState.READY else [words]
-    summary = "; ".join(filter(None, told)) or report.summary
+    summary = report.summary
+    if words:
+        amounts = f"{spent.amount:.2f} of {limit.amount:.2f} {unit}"
+        words = f"{amounts} are spent this month, by the sidecar's own books: {words}"
+        summary = words if report.state is AccountState.READY else f"{words}; {summary}"
     judged = replace(report, state=state, summary=summary, facts=facts)
     return Finding(state.value, summary, facts, judged)
 

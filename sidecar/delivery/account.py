@@ -42,7 +42,7 @@ class Account:
 
     `checked_at` is Unix time, `due` the next check and `trusted_until` the report's end on the
     monotonic clock. `passed_by` says why the latest message was kept from it, where that message
-    was the reason.
+    was the reason. `busy`: a check runs, one that was given up too.
     """
 
     finding: Finding = NOT_YET
@@ -51,6 +51,7 @@ class Account:
     report: AccountReport | None = None
     trusted_until: float = float("-inf")
     passed_by: str | None = None
+    busy: bool = False
 
     def heard(self, finding: Finding, clock: Clock, interval: float) -> None:
         """Remember how a check ended just now; `interval` in seconds, between two of them."""

@@ -112,6 +112,10 @@ async def test_a_check_that_cannot_be_cut_off_is_never_doubled(box):
     await box.pass_by(100.0)
     assert box.asked == ["one"]
     assert "has not ended" in box.account("one").finding.summary
+    for text in ("one: {kind: surveyed, preflight: off}", ONE):
+        box.world(text)
+        await settled()
+    assert box.asked == ["one"], "nor by a reload that asks for it anew"
     released.set()
     await settled()
     await box.pass_by(100.0)
