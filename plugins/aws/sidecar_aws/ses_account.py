@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 from urllib.parse import quote
 
-from sidecar import AccountReport, DeliveryError, Verified
+from sidecar import AccountReport, DeliveryError, Reply, Throttled, Verified
 from sidecar_aws.errors import SES, classify
 from sidecar_aws.findings import Findings, is_denied, is_not_offered
 from sidecar_aws.wire import Wire, countdown
@@ -19,6 +20,9 @@ LIST = "/v2/email/list-identities"
 """`ListEmailIdentities` as botocore 1.44 asks for it: with a body, where it once had a query."""
 PAGE = 500
 """Identities of one answer, so that it stays within the bound of a reply."""
+PAUSE = 1.1
+"""Seconds after which a call is let in again: AWS takes one a second of most, but for sends (SES
+developer guide, "Service quotas")."""
 PAGES = 4
 """Answers that are asked for. Where there are more, nobody is called unverified."""
 SIMULATOR = "simulator.amazonses.com"
@@ -40,7 +44,7 @@ async def report(wire: Wire, sender: str, *, timeout: float) -> AccountReport:
     """
     left = countdown(timeout)
     findings = Findings()
-    reply = await wire.call("GET", ACCOUNT, timeout=left())
+    reply = await _read(wire, ACCOUNT, left)
     if is_not_offered(reply):
         await _report_v1(findings, wire, sender, left)
         return findings.report(READY)
@@ -147,15 +151,26 @@ async def _is_verified(
     """Whether an identity that covers `sender` is verified; None where that may not be asked."""
     for identity in _identities(sender):
         path = IDENTITIES + quote(identity, safe=_SAFE)
-        reply = await wire.call("GET", path, timeout=left())
+        reply = await _read(wire, path, left)
         if is_denied(reply):
             findings.degraded.append("the sender cannot be looked up: allow ses:GetEmailIdentity")
             return None
         if reply.status == 200 and reply.json().get("VerifiedForSendingStatus") is True:
             return True
+        if isinstance(error := classify(SES, reply), Throttled):
+            return None
         if reply.status not in (200, 404):
-            raise classify(SES, reply)
+            raise error
     return False
+
+
+async def _read(wire: Wire, path: str, left: Callable[[], float]) -> Reply:
+    """The answer to a GET; where AWS says that we ask too fast, to the second one."""
+    reply = await wire.call("GET", path, timeout=left())
+    if isinstance(classify(SES, reply), Throttled) and left() > 2 * PAUSE:
+        await asyncio.sleep(PAUSE)
+        reply = await wire.call("GET", path, timeout=left())
+    return reply
 
 
 def _judge_sender(findings: Findings, *, verified: bool | None) -> None:

@@ -15,6 +15,7 @@ from sidecar import (
     Unknown,
 )
 from sidecar.testing import Answer, stub_server
+from sidecar_aws import ses_account
 from sidecar_aws.ses import Ses, SesConfig
 from sidecar_aws.sns import Sns, SnsConfig
 
@@ -26,6 +27,14 @@ VERIFIED = Answer(200, {}, b'{"VerifiedForSendingStatus": true}')
 PENDING = Answer(200, {}, b'{"VerifiedForSendingStatus": false}')
 LIMIT = b"<attributes><entry><key>MonthlySpendLimit</key><value>%s</value></entry></attributes>"
 SANDBOX = b"<R><IsInSandbox>%s</IsInSandbox></R>"
+
+
+BUSY = Answer(429, {"x-amzn-errortype": "TooManyRequestsException"})
+
+
+@pytest.fixture(autouse=True)
+def no_pause(monkeypatch):
+    monkeypatch.setattr(ses_account, "PAUSE", 0.0)
 
 
 def account(sent=10.0, most=50000.0, **changes):
@@ -224,6 +233,24 @@ async def test_an_unverified_sender_blocks():
     assert "verified" in report.summary
 
 
+async def test_a_call_that_came_too_fast_is_made_once_more():
+    report, requests = await ses(BUSY, account(), BUSY, GONE, VERIFIED)
+    assert report.facts["sender_verified"] is True
+    assert [r.path.rpartition("/")[2] for r in requests] == [
+        "account",
+        "account",
+        "no@codes.example.org",
+        "no@codes.example.org",
+        "codes.example.org",
+    ]
+
+
+async def test_where_it_is_too_fast_again_there_is_no_verdict_on_the_sender():
+    report, _ = await ses(account(), BUSY)
+    assert report.state is AccountState.READY
+    assert "sender_verified" not in report.facts
+
+
 async def test_a_look_up_that_is_not_allowed_is_no_verdict_on_the_sender():
     report, _ = await ses(account(), DENIED)
     assert report.state is AccountState.DEGRADED
@@ -235,7 +262,7 @@ async def test_a_look_up_that_is_not_allowed_is_no_verdict_on_the_sender():
     [
         ([Answer(403, {"x-amzn-errortype": "UnrecognizedClientException"})], Misconfigured),
         ([Answer(503, {"x-amzn-errortype": "ServiceUnavailable"})], Unavailable),
-        ([Answer(429, {"x-amzn-errortype": "TooManyRequestsException"})], Throttled),
+        ([BUSY], Throttled),
         ([Answer(200, {}, b"<html>")], Unknown),
         ([account(), Answer(503, {})], Unavailable),
         ([Answer(404, {}, b"<html>")], Misconfigured),
