@@ -28,7 +28,9 @@ from sidecar.lag import LoopWatch
 from sidecar.listeners import ListenError
 from sidecar.metrics import Metrics
 from sidecar.money.books import Books
+from sidecar.money.statement import spent_by
 from sidecar.observers import Observers
+from sidecar.preflight import Preflight
 from sidecar.privacy import Fingerprint
 from sidecar.registry import Registry
 from sidecar.reload import Changes, Load, Reloader
@@ -81,6 +83,12 @@ class Sidecar:
         books = Books(self._clock, self.alerts.tell)
         self._world = build_world(config, self._clock, books=books)
         self._metrics.watch_money(self._world.books, self.links)
+        self._preflight = Preflight(
+            lambda: self._world,
+            self._clock,
+            tell=self.alerts.tell,
+            spent=lambda name: spent_by(self._world.links.get(name)),
+        )
         self._log = _make_log(config)
         self.watch = LoopWatch(self._clock, Blame(self.links, registry.home_of).look)
         self._metrics.loop_lag.set_function(lambda: self.watch.longest_lag)
@@ -100,6 +108,7 @@ class Sidecar:
             await self._listen()
             if self._reloads:
                 self._keep(self._reloader.run())
+            self._keep(self._preflight.run())
         except BaseException as error:
             if isinstance(error, StartError):
                 failing(error)
@@ -252,6 +261,7 @@ class Sidecar:
         world.succeed(before)
         self.alerts.renew(world.config)
         self._dispatcher.routes = world.routes()
+        self._preflight.look_again()
         gone = before.providers() - world.providers()
         if gone:
             retiring = asyncio.create_task(self._retire(gone, self._dispatcher.tasks()))

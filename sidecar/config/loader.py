@@ -100,4 +100,5 @@ def _made(
         http_client=root.http_client,
         budget=root.budget,
         alerts=root.alerts,
+        preflight=root.preflight,
     )

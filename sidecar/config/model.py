@@ -167,6 +167,20 @@ class Limits(Section):
     queue_wait: Duration = Field(default=1.0, ge=0.0, le=30.0, description="How long they wait.")
 
 
+class Preflight(Section):
+    """The look at every account, which begins after the start and goes on beside the sends."""
+
+    interval: Duration = Field(
+        default=600.0,
+        ge=1.0,
+        le=86400.0,
+        description="Between two checks of an account, give or take a tenth.",
+    )
+    timeout: Duration = Field(
+        default=10.0, gt=0.0, le=60.0, description="How long one check may take."
+    )
+
+
 class ChainSection(Section):
     """The providers of one channel, in order, and what follows from an attempt that failed."""
 
@@ -199,6 +213,7 @@ class Root(Section):
     budget: BudgetSection | None = None
     """What all providers together may cost; each may have a budget of its own."""
     alerts: Alerts = Alerts()
+    preflight: Preflight = Preflight()
     http_client: HttpClient = "lean"
     """How providers' HTTP is spoken: by our own client, or by aiohttp's."""
     providers: dict[str, Any] = Field(default={})
@@ -261,6 +276,7 @@ class Config:
     http_client: HttpClient = "lean"
     budget: BudgetSection | None = None
     alerts: Alerts = field(default_factory=Alerts)
+    preflight: Preflight = field(default_factory=Preflight)
 
     def __repr__(self) -> str:
         return f"Config(path={str(self.path)!r}, digest={self.digest!r})"

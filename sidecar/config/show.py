@@ -66,6 +66,7 @@ def _sections(config: Config) -> dict[str, Any]:
         "breaker": config.breaker.model_dump(),
         "budget": None if config.budget is None else config.budget.model_dump(),
         "alerts": config.alerts.model_dump(),
+        "preflight": config.preflight.model_dump(),
         "http_client": config.http_client,
         "providers": providers,
         "chains": chains,

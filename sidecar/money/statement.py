@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from sidecar.delivery.model import in_digits
+from sidecar.delivery.link import Link
+from sidecar.delivery.model import Money, in_digits
 from sidecar.delivery.tariff import Tariff
 from sidecar.money.books import WHOLE, Books, ProviderTill
 from sidecar.money.budget import Budget, Window
@@ -30,6 +31,15 @@ def dump_whole(books: Books) -> dict[str, Any] | None:
         return None
     spent = _spent(books, WHOLE, budget.currency)
     return {**spent, **_limits(budget), "state": _state(books, WHOLE, budget)}
+
+
+def spent_by(link: Link | None) -> Money | None:
+    """What a provider has cost this month; None where no price is known."""
+    if link is None or not isinstance(link.till, ProviderTill):
+        return None
+    books, currency = link.till.books, link.till.tariff.currency
+    books.today()
+    return Money(books.account(link.name, currency, Window.MONTH).spent, currency)
 
 
 def in_words(tariff: Tariff) -> str:

@@ -71,6 +71,9 @@ def test_from_soft_to_spent_to_503(start, faultd, command):
     where = f"http://127.0.0.1:{sidecar.port}"
     explained = command("explain", "--channel", "sms", "--url", where).stdout
     assert "0.0249 of 0.0249 USD monthly" in explained
+    alerts = [one["subject"] for one in sidecar.events("alert")]
+    assert alerts.count("one, monthly budget, 100%") == 1
+    assert alerts.count("two, daily budget, 50%") == 1
     page = sidecar.call("GET", "/metrics").body.decode()
     assert 'otp_cost_total{currency="USD",provider="one"} 0.0249' in page
     assert 'otp_budget_spent{currency="USD",provider="two",window="daily"} 0.0166' in page
