@@ -73,8 +73,7 @@ class Metrics:
         )
         self.alerts_active = Gauge("otp_alerts_active", "Alerts that are active.", registry=reg)
         self.loop_lag = _gauge_of_lag(reg)
-        build = Gauge("otp_build_info", "What is running.", ["version", "python"], registry=reg)
-        build.labels(__version__, platform.python_version()).set(1)
+        _show_build(reg)
 
     def watch(
         self, dispatcher: Dispatcher, links: Links, reloads: Callable[[], ReloadState]
@@ -122,6 +121,11 @@ class Metrics:
     def circuit_changed(self, provider: str, before: str, after: str) -> None:
         del before
         self._transitions.add(provider, after)
+
+
+def _show_build(registry: CollectorRegistry) -> None:
+    build = Gauge("otp_build_info", "What is running.", ["version", "python"], registry=registry)
+    build.labels(__version__, platform.python_version()).set(1)
 
 
 def _gauge_of_lag(registry: CollectorRegistry) -> Gauge:
