@@ -146,7 +146,7 @@ def test_the_login_at_an_smtp_server_is_looked_at(begin, vendors):
 @pytest.mark.parametrize(
     ("kind", "what"), [("ses", "sandbox"), ("sns", "sandbox"), ("twilio", "trial")]
 )
-def test_a_sandbox_is_passed_by_for_whoever_is_not_verified(begin, vendors, kind, what):
+def test_a_sandbox_is_passed_by_for_whoever_is_not_verified(begin, command, vendors, kind, what):
     channel = CHANNELS[kind]
     known = EMAIL if channel == "email" else PHONE
     vendors.account(kind, what, known)
@@ -161,6 +161,9 @@ def test_a_sandbox_is_passed_by_for_whoever_is_not_verified(begin, vendors, kind
     health = sidecar.call("GET", "/health")
     assert health.json["status"] == "ok", "the usual message goes through"
     assert known.encode() not in health.body
+    assert "is not verified" in sidecar.health(channel, kind)["account"]["passed_by"]
+    said = command("explain", "--channel", channel, "--url", sidecar.where).stdout
+    assert f"in   circuit closed 0/5; account degraded: {seen['summary']}" in said
     vendors.account(kind, "well")
     found(sidecar, channel, kind, "ready")
     assert trail(sidecar.send(channel, to=OTHER[channel])) == [(kind, "accepted", None)]
