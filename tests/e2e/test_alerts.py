@@ -17,6 +17,9 @@ from harness.webhooks import KEY, OLD_KEY, secret_of, verified
 
 QUICK = "breaker: {recovery_timeout: 1s}"
 
+UNSEEN = ", preflight: 'off'"
+"""These stand-ins have no account, which is another alert."""
+
 
 def fails(request):
     return 503, {}, b"<html>upstream is down</html>"
@@ -54,7 +57,7 @@ def alerts(url, key=KEY):
 def house(start, vendor):
     """A sidecar whose first provider fails and whose second one takes all, and its receiver."""
     first, second, receiver = vendor(fails), vendor(twilio_accepts), vendor(takes)
-    chain = [twilio(first.url, "first"), twilio(second.url, "second")]
+    chain = [twilio(one.url, name, UNSEEN) for name, one in (("first", first), ("second", second))]
 
     def begin():
         return start(config("sms", *chain, more=alerts(f"{receiver.url}/hook") + QUICK))
@@ -175,7 +178,7 @@ def test_gone_is_heeded_until_a_reload_and_the_reload_is_obeyed(house, vendor):
 
 def test_without_a_webhook_there_are_the_lines_alone(start, vendor):
     only = vendor(fails)
-    sidecar = start(config("sms", twilio(only.url)))
+    sidecar = start(config("sms", twilio(only.url, more=UNSEEN)))
     for _ in range(5):
         sidecar.send()
     (line,) = wait_for(lambda: sidecar.events("alert"), "the line")
