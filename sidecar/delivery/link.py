@@ -42,7 +42,12 @@ class Link:
     one attempt, in seconds. `told_late(name, outcome)` hears of a call that ended after its
     attempt was over. `strike` takes secrets out of what the provider says. `standing` is handed on
     where another link had the same provider before. `gates` are asked after the link's own.
+
+    `second_look`, where there is one, begins to read the provider's secrets anew, or joins whoever
+    does; its future tells, and never raises, whether they are others than the provider has.
     """
+
+    second_look: Callable[[], asyncio.Future[bool]] | None = None
 
     def __init__(
         self,
@@ -115,11 +120,15 @@ class Link:
 
     def ask_in_panic(self, message: Message | None = None) -> Permit | None:
         """Leave for one call through an open circuit, where no other gate is shut."""
-        return None if self._shut(message) else self.breaker.start_panic(self.timeout + LEASE_MARGIN)
+        return (
+            None if self._shut(message) else self.breaker.start_panic(self.timeout + LEASE_MARGIN)
+        )
 
     def would_skip(self, message: Message | None = None) -> SkipReason | None:
         """Why `message` would pass this link by, or the next one; None where it would be tried."""
-        return self._shut(message) or (None if self.breaker.would_start() else self._circuit_reason())
+        return self._shut(message) or (
+            None if self.breaker.would_start() else self._circuit_reason()
+        )
 
     def heard(self, attempt: Attempt, retry_after: float | None = None) -> None:
         """Remember how an attempt ended; `retry_after` in seconds, where it was throttled."""
