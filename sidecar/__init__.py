@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from sidecar.delivery.segments import Segments, count_segments
     from sidecar.hookspecs import hookimpl
     from sidecar.network import open_socket, tls_context
+    from sidecar.secret_source import NoSecret, SecretSource
     from sidecar.settings import Duration, ProviderConfig, Secret
     from sidecar.transport import HttpTransport, Reply, error_for_status
 
@@ -41,6 +42,7 @@ __all__ = [
     "LocalFault",
     "Message",
     "Misconfigured",
+    "NoSecret",
     "PluginNotFound",
     "Provider",
     "ProviderConfig",
@@ -49,6 +51,7 @@ __all__ = [
     "Rejected",
     "Reply",
     "Secret",
+    "SecretSource",
     "Segments",
     "Throttled",
     "Unavailable",
@@ -69,6 +72,7 @@ _ROOMS = {
     "sidecar.delivery.segments": "Segments count_segments",
     "sidecar.hookspecs": "hookimpl",
     "sidecar.network": "open_socket tls_context",
+    "sidecar.secret_source": "NoSecret SecretSource",
     "sidecar.settings": "Duration ProviderConfig Secret",
     "sidecar.transport": "HttpTransport Reply error_for_status",
 }

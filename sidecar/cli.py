@@ -106,7 +106,9 @@ def check(file: Path | None, config: Path, online: bool, as_json: bool) -> None:
     """Validate a configuration as a start does."""
     from sidecar.say import say_valid
 
-    loaded, _ = _load(file or config)
+    loaded, registry = _load(file or config)
+    for name, why in registry.troubles(loaded.references).items():
+        click.echo(f"the secret `{name}` {why}", err=True)  # of an optional provider
     if not online:
         say_valid(loaded, as_json=as_json)
         return
@@ -264,7 +266,12 @@ def _loaded(path: Path, registry: Any, environ: Mapping[str, str]) -> Any:
     from sidecar.config import load
     from sidecar.tokens import read_tokens
 
-    loaded = load(path, environ=environ, provider_class=registry.provider_class)
+    loaded = load(
+        path,
+        environ=environ,
+        provider_class=registry.provider_class,
+        resolve=registry.resolve,
+    )
     try:
         if loaded.server.token_file is not None:
             read_tokens(loaded.server.token_file)

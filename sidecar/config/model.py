@@ -23,6 +23,7 @@ from pydantic import (
 from pydantic_core import PydanticCustomError
 
 from sidecar.config.addresses import Address, OpsAddress, TcpAddress
+from sidecar.config.references import Reference
 from sidecar.delivery.policy import OnRejected, OnUnknown, Panic
 from sidecar.delivery.provider import Provider
 from sidecar.settings import BreakerOverride, Duration, ProviderConfig, Settings
@@ -191,6 +192,17 @@ class ChainSection(Section):
     """How many attempts that may have been taken the chain goes on after."""
 
 
+class Secrets(Section):
+    """Secrets that plugins fetch: `${scheme:name#key}`."""
+
+    refresh: Duration = Field(
+        default=300.0,
+        ge=1.0,
+        le=86400.0,
+        description="How often they are read again, 10 % more or less.",
+    )
+
+
 class Root(Section):
     """The configuration of an OTP Sidecar."""
 
@@ -204,6 +216,7 @@ class Root(Section):
     breaker: BreakerOverride = BreakerOverride()
     http_client: HttpClient = "lean"
     """How providers' HTTP is spoken: by our own client, or by aiohttp's."""
+    secrets: Secrets = Secrets()
     providers: dict[str, Any] = Field(default={})
     """The providers by name; `kind` says which plugin serves one and defaults to the name."""
     chains: dict[str, Any]
@@ -222,6 +235,8 @@ class ProviderSection:
     """One provider. `settings` is None where `missing` names what the environment lacks.
 
     `timeout` is in seconds; `breaker` is the file's with the provider's own keys on top.
+    `references` are the secrets that it has from sources. `renewable` says whether any of its
+    values may change while the file does not; `written` is a digest of what the file itself says.
     """
 
     name: str
@@ -233,6 +248,9 @@ class ProviderSection:
     enabled: bool
     timeout: float
     breaker: BreakerOverride
+    references: frozenset[Reference] = frozenset()
+    renewable: bool = False
+    written: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -240,9 +258,11 @@ class Config:
     """A configuration without a fault.
 
     `digest` is the first 12 hex digits of the file's SHA-256. `origins` tells by dotted path where
-    a value came from: `providers.yaml:12:5`, `default`, `env NAME`, `.env NAME`, `file /path`.
-    `secrets` holds every secret text that was read, `environ` the process's variables with those
-    of `.env` beneath. `seen` has every file that was read, and what it looked like.
+    a value came from: `providers.yaml:12:5`, `default`, `env NAME`, `.env NAME`, `file /path`,
+    `aws-sm otp/twilio#auth_token`. `secrets` holds every secret text that was read, `environ` the
+    process's variables with those of `.env` beneath. `seen` has every file that was read, and what
+    it looked like. `references` are the secrets that sources gave or should have given, `refresh`
+    the seconds after which they are read again, and `hidden` the paths that show nothing of them.
     """
 
     path: Path
@@ -259,6 +279,9 @@ class Config:
     environ: Mapping[str, str]
     seen: Mapping[Path, str]
     http_client: HttpClient = "lean"
+    references: frozenset[Reference] = frozenset()
+    refresh: float = 300.0
+    hidden: frozenset[str] = frozenset()
 
     def __repr__(self) -> str:
         return f"Config(path={str(self.path)!r}, digest={self.digest!r})"

@@ -103,6 +103,9 @@ class ProviderReader:
             enabled=effective.enabled,
             timeout=effective.timeout,
             breaker=self._breaker.model_copy(update=changes),
+            references=self._draft.references(("providers", name)),
+            renewable=self._draft.renewable(("providers", name)),
+            written=self._draft.written(("providers", name)),
         )
 
     def _gaps(self, at: KeyPath, *, lenient: bool) -> tuple[str, ...]:
