@@ -30,6 +30,7 @@ from sidecar.observers import Observers
 from sidecar.privacy import Fingerprint
 from sidecar.registry import Registry
 from sidecar.reload import Changes, Load, Reloader
+from sidecar.rotation import Rotation
 from sidecar.store import DeliveryLog, LogError, LogUnavailable
 from sidecar.store.memory import MemoryLog
 from sidecar.store.sqlite import SqliteLog
@@ -69,7 +70,8 @@ class Sidecar:
         self.config = config
         self._clock = clock or SystemClock(logs.clock_jumped)
         self._surroundings = surroundings or Surroundings({})
-        self._reloader = Reloader(config, load or (lambda: config), self._apply, self._clock)
+        load_or_keep = load or (lambda: config)
+        self._reloader = Reloader(config, load_or_keep, self._apply, self._clock)
         self._reloads = load is not None
         self._retiring: set[asyncio.Task[None]] = set()
         self._metrics = Metrics()
@@ -78,6 +80,9 @@ class Sidecar:
         self._observers = Observers(registry)
         transport.use(config.http_client)
         self._world = build_world(config, self._clock)
+        self._rotation = Rotation(
+            registry, self._reloader, load_or_keep, self._clock, lambda: self._world
+        )
         self._log = _make_log(config)
         self.watch = LoopWatch(self._clock, Blame(self.links, registry.home_of).look)
         self._metrics.loop_lag.set_function(lambda: self.watch.longest_lag)
@@ -96,7 +101,9 @@ class Sidecar:
             await open_all(self.links())
             await self._listen()
             if self._reloads:
+                self._rotation.watch(self._world)
                 self._keep(self._reloader.run())
+                self._keep(self._rotation.run())
         except BaseException as error:
             if isinstance(error, StartError):
                 failing(error)
@@ -216,7 +223,8 @@ class Sidecar:
     # Reload
 
     def reload(self) -> None:
-        """Read the configuration anew, as soon as possible."""
+        """Read the configuration and its secrets anew, as soon as possible."""
+        self._rotation.expire()
         self._reloader.ask()
 
     async def _apply(self, wanted: Config) -> Changes:
@@ -227,6 +235,7 @@ class Sidecar:
         self._surroundings.share(config.environ)
         try:
             token = self._token(config.server.token_file)
+            config = await self._rotation.rehearse(config)
             world = build_world(config, self._clock, before)
             await self._open_new(world, before)
         except BaseException as error:
@@ -252,6 +261,7 @@ class Sidecar:
         # In one go, without a wait: a send sees the one version or the other.
         before, self._world, self.config = self._world, world, world.config
         world.succeed(before)
+        self._rotation.watch(world)
         self._dispatcher.routes = world.routes()
         gone = before.providers() - world.providers()
         if gone:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pluggy
 
 from sidecar.delivery.model import Delivery
 from sidecar.delivery.provider import Provider
-from sidecar.secret_source import SecretSource
+
+if TYPE_CHECKING:  # few files refer to secrets
+    from sidecar.secret_source import SecretSource
 
 PROJECT = "sidecar.providers"
 """The entry-point group, and the name pluggy's markers are bound to."""
