@@ -71,13 +71,14 @@ def _of_client(error: ClientError, name: str, region: str | None, partition: str
     said = error.response.get("Error", {})
     code, text = str(said.get("Code")), str(said.get("Message", "")).lower()
     status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
-    if code in _REFUSED_KEYS:
+    bare = None if _CODE.fullmatch(code) else status  # all that a stranger in between may give
+    if code in _REFUSED_KEYS or bare == 401:
         return _BAD_KEYS
     if "Throttl" in code or code == "TooManyRequestsException" or status == 429:
         return "cannot be read now: Secrets Manager is throttling; ask again, or less often"
     if code == "DecryptionFailure" or "kms" in text:
         return "cannot be decrypted: allow `kms:Decrypt` on its KMS key, in the role and the key"
-    if "AccessDenied" in code:
+    if "AccessDenied" in code or bare == 403:
         return (
             f"must not be read: allow `secretsmanager:GetSecretValue` on "
             f"`{_resource(name, region, partition)}`"
@@ -88,8 +89,7 @@ def _of_client(error: ClientError, name: str, region: str | None, partition: str
         return "is marked for deletion: restore it, or name another"
     if status >= 500:
         return "cannot be read now: Secrets Manager failed; ask again"
-    told_code = code if _CODE.fullmatch(code) else "an unknown code"
-    return f"cannot be read: Secrets Manager refused with {told_code}"
+    return f"cannot be read: Secrets Manager refused with {code if bare is None else status}"
 
 
 def _resource(name: str, region: str | None, partition: str) -> str:

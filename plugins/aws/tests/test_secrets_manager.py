@@ -168,7 +168,7 @@ REFUSED = {
     ),
     "strange": (
         (400, "canary text", ""),
-        "cannot be read: Secrets Manager refused with an unknown code",
+        "cannot be read: Secrets Manager refused with 400",
     ),
 }
 
@@ -178,6 +178,29 @@ def test_what_to_do_about_a_refusal(answering, answer, reason):
     answering.answer = answer
     assert why(source(answering.url)) == reason
     assert len(answering.asked) <= 2, "its retries are bounded"
+
+
+def test_a_user_without_the_permission_is_told_which_it_is(moto):
+    moto.client("secretsmanager").create_secret(Name=NAME, SecretString=TOKEN)
+    iam, statement = moto.client("iam"), {"Effect": "Allow", "Action": "s3:*", "Resource": "*"}
+    iam.create_user(UserName="sidecar")
+    key = iam.create_access_key(UserName="sidecar")["AccessKey"]
+    keys = {
+        "AWS_ACCESS_KEY_ID": key["AccessKeyId"],
+        "AWS_SECRET_ACCESS_KEY": key["SecretAccessKey"],
+    }
+
+    def put(action):
+        policy = {"Version": "2012-10-17", "Statement": [{**statement, "Action": action}]}
+        iam.put_user_policy(UserName="sidecar", PolicyName="p", PolicyDocument=json.dumps(policy))
+
+    put("s3:*")
+    moto.check_signatures()
+    assert why(source(moto.url, **keys)).startswith("must not be read: allow `secretsmanager:Get")
+    moto.post("/moto-api/reset-auth", "inf")
+    put("secretsmanager:GetSecretValue")
+    moto.check_signatures()
+    assert source(moto.url, **keys).fetch(NAME, timeout=5.0) == TOKEN
 
 
 def test_the_resource_is_the_arn_where_the_name_is_one_and_of_the_partition(answering):
