@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from sidecar.delivery.verified import Verified
     from sidecar.hookspecs import hookimpl
     from sidecar.network import open_socket, tls_context
+    from sidecar.secret_source import NoSecret, SecretSource
     from sidecar.settings import Duration, ProviderConfig, Secret
     from sidecar.transport import HttpTransport, Reply, error_for_status
 
@@ -44,6 +45,7 @@ __all__ = [
     "Message",
     "Misconfigured",
     "Money",
+    "NoSecret",
     "PluginNotFound",
     "Provider",
     "ProviderConfig",
@@ -52,6 +54,7 @@ __all__ = [
     "Rejected",
     "Reply",
     "Secret",
+    "SecretSource",
     "Segments",
     "Tariff",
     "Throttled",
@@ -76,6 +79,7 @@ _ROOMS = {
     "sidecar.delivery.verified": "Verified",
     "sidecar.hookspecs": "hookimpl",
     "sidecar.network": "open_socket tls_context",
+    "sidecar.secret_source": "NoSecret SecretSource",
     "sidecar.settings": "Duration ProviderConfig Secret",
     "sidecar.transport": "HttpTransport Reply error_for_status",
 }

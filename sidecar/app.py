@@ -34,12 +34,11 @@ from sidecar.preflight import Preflight
 from sidecar.privacy import Fingerprint
 from sidecar.registry import Registry
 from sidecar.reload import Changes, Load, Reloader
-from sidecar.store import DeliveryLog, LogError, LogUnavailable
-from sidecar.store.memory import MemoryLog
-from sidecar.store.sqlite import SqliteLog
+from sidecar.rotation import Rotation
+from sidecar.store import LogError, LogUnavailable
 from sidecar.surroundings import Surroundings
 from sidecar.tokens import TokenFile
-from sidecar.upkeep import keep_tidy, open_books
+from sidecar.upkeep import keep_tidy, make_log, open_books, why_not_writable
 from sidecar.world import World, build_world, changes_between, refuse_broken, with_fixed
 
 READY_CACHE = 1.0
@@ -71,7 +70,8 @@ class Sidecar:
         self.config = config
         self._clock = clock or SystemClock(logs.clock_jumped)
         self._surroundings = surroundings or Surroundings({})
-        self._reloader = Reloader(config, load or (lambda: config), self._apply, self._clock)
+        load_or_keep = load or (lambda: config)
+        self._reloader = Reloader(config, load_or_keep, self._apply, self._clock)
         self._reloads = load is not None
         self._retiring: set[asyncio.Task[None]] = set()
         self._metrics = Metrics()
@@ -89,7 +89,10 @@ class Sidecar:
             tell=self.alerts.tell,
             spent=lambda name: spent_by(self._world.links.get(name)),
         )
-        self._log = _make_log(config)
+        self._rotation = Rotation(
+            registry, self._reloader, load_or_keep, self._clock, lambda: self._world
+        )
+        self._log = make_log(config)
         self.watch = LoopWatch(self._clock, Blame(self.links, registry.home_of).look)
         self._metrics.loop_lag.set_function(lambda: self.watch.longest_lag)
         self._stack = AsyncExitStack()
@@ -107,7 +110,9 @@ class Sidecar:
             await open_all(self.links())
             await self._listen()
             if self._reloads:
+                self._rotation.watch(self._world)
                 self._keep(self._reloader.run())
+                self._keep(self._rotation.run())
             self._keep(self._preflight.run())
         except BaseException as error:
             if isinstance(error, StartError):
@@ -202,7 +207,7 @@ class Sidecar:
             return None
         now = self._clock.monotonic()
         if now - self._ready[0] >= READY_CACHE:
-            self._ready = (now, await _why_not_writable(self._log))
+            self._ready = (now, await why_not_writable(self._log))
         return self._ready[1]
 
     async def _keep_small(self) -> None:
@@ -223,7 +228,8 @@ class Sidecar:
     # Reload
 
     def reload(self) -> None:
-        """Read the configuration anew, as soon as possible."""
+        """Read the configuration and its secrets anew, as soon as possible."""
+        self._rotation.expire()
         self._reloader.ask()
 
     async def _apply(self, wanted: Config) -> Changes:
@@ -234,6 +240,7 @@ class Sidecar:
         self._surroundings.share(config.environ)
         try:
             token = self._token(config.server.token_file)
+            config = await self._rotation.rehearse(config)
             world = build_world(config, self._clock, before)
             await self._open_new(world, before)
         except BaseException as error:
@@ -260,6 +267,7 @@ class Sidecar:
         before, self._world, self.config = self._world, world, world.config
         world.succeed(before)
         self.alerts.renew(world.config)
+        self._rotation.watch(world)
         self._dispatcher.routes = world.routes()
         self._preflight.look_again()
         gone = before.providers() - world.providers()
@@ -273,21 +281,6 @@ class Sidecar:
         if sends:
             await asyncio.wait(sends)  # each has a deadline, so this ends
         await close_all(gone)
-
-
-def _make_log(config: Config) -> DeliveryLog:
-    if config.log.path == ":memory:":
-        return MemoryLog()
-    gaps = config.log.unavailable == "degrade"
-    return SqliteLog(Path(config.log.path), durability=config.log.durability, gaps=gaps)
-
-
-async def _why_not_writable(log: DeliveryLog) -> str | None:
-    try:
-        await log.ping()
-    except LogUnavailable:
-        return "the delivery log cannot be written"
-    return None
 
 
 async def _cancelled(task: asyncio.Task[None]) -> None:

@@ -95,7 +95,9 @@ def check(file: Path | None, config: Path, online: bool, as_json: bool) -> None:
     """Validate a configuration as a start does."""
     from sidecar.say import say_valid
 
-    loaded, _ = load_or_fail(file or config)
+    loaded, registry = load_or_fail(file or config)
+    for name, why in registry.troubles(loaded.references).items():
+        click.echo(f"the secret `{name}` {why}", err=True)  # of an optional provider
     if not online:
         say_valid(loaded, as_json=as_json)
         return

@@ -53,7 +53,9 @@ def load(path: Path, registry: Any, environ: Mapping[str, str]) -> Any:
     from sidecar.config import load as read
     from sidecar.tokens import read_tokens
 
-    loaded = read(path, environ=environ, provider_class=registry.provider_class)
+    loaded = read(
+        path, environ=environ, provider_class=registry.provider_class, resolve=registry.resolve
+    )
     try:
         if loaded.server.token_file is not None:
             read_tokens(loaded.server.token_file)

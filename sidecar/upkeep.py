@@ -1,15 +1,19 @@
-"""What is done beside the sends: the books at the start, sums of days, and old rows removed."""
+"""The log beside the sends: made, read into the books at the start, summed up, and pruned."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from pathlib import Path
 
 import structlog
 
+from sidecar.config import Config
 from sidecar.delivery.clock import Clock
 from sidecar.money.books import Books
 from sidecar.store import DeliveryLog, LogUnavailable
+from sidecar.store.memory import MemoryLog
+from sidecar.store.sqlite import SqliteLog
 
 INTERVAL = 60.0
 """Seconds between two rounds."""
@@ -19,6 +23,23 @@ SUM_STEP = 100
 """Deliveries summed up in one step: about a millisecond of the log's thread."""
 SETTLED = 60.0
 """Seconds after which the cost of a delivery is added to its day's sum: it has ended by then."""
+
+
+def make_log(config: Config) -> DeliveryLog:
+    """The log that the configuration wants."""
+    if config.log.path == ":memory:":
+        return MemoryLog()
+    gaps = config.log.unavailable == "degrade"
+    return SqliteLog(Path(config.log.path), durability=config.log.durability, gaps=gaps)
+
+
+async def why_not_writable(log: DeliveryLog) -> str | None:
+    """A sentence for who asks whether the sidecar is ready; None where it is."""
+    try:
+        await log.ping()
+    except LogUnavailable:
+        return "the delivery log cannot be written"
+    return None
 
 
 async def open_books(books: Books, log: DeliveryLog) -> None:

@@ -195,9 +195,16 @@ def _is_same_account(section: ProviderSection, config: Config, before: Config) -
     return (
         section.cls is was.cls
         and not (section.missing or was.missing)
-        and _own(section.settings) == _own(was.settings)
+        and not has_other_settings(section, was)
         and not _sees_a_change(section.cls, config.environ, before.environ)
     )
+
+
+def has_other_settings(section: ProviderSection, was: ProviderSection) -> bool:
+    """Whether the provider itself, built from `section`, would be told something else."""
+    if section.settings is None or was.settings is None:
+        return section.settings is not was.settings
+    return _own(section.settings) != _own(was.settings)
 
 
 def _own(settings: ProviderConfig) -> ProviderConfig:

@@ -13,7 +13,7 @@ from sidecar.api.docs import openapi
 from sidecar.api.schema import SendRequest
 from sidecar.api.sending import _ENDS
 from sidecar.config import Alerts
-from sidecar.config.model import ChainSection, Limits, Log, Preflight, Server
+from sidecar.config.model import ChainSection, Limits, Log, Preflight, Secrets, Server
 from sidecar.declined import Declined
 from sidecar.delivery.model import Outcome, Status
 from sidecar.metrics import Metrics
@@ -64,7 +64,7 @@ def test_every_setting_is_described_and_no_other(document):
     text = document("docs/configuration.md")
     general, breaker, provider, chain = re.split(r"^### .*$", text, flags=re.MULTILINE)[:4]
     sections = {"server": Server, "log": Log, "limits": Limits}
-    sections |= {"alerts": Alerts, "preflight": Preflight}
+    sections |= {"alerts": Alerts, "preflight": Preflight, "secrets": Secrets}
     names = {f"{s}.{key}" for s, model in sections.items() for key in model.model_fields}
     names |= {"version", "environment", "breaker", "budget", "http_client", "providers", "chains"}
     assert first_cells(general) == names

@@ -7,8 +7,6 @@ The docstrings below the fields, or their `description`, are what an editor show
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -26,9 +24,7 @@ from sidecar.config.addresses import Address, OpsAddress, TcpAddress
 from sidecar.config.alerting import Alerts
 from sidecar.config.section import ELSEWHERE, Section
 from sidecar.delivery.policy import OnRejected, OnUnknown, Order, Panic
-from sidecar.delivery.provider import Provider
-from sidecar.delivery.tariff import Tariff
-from sidecar.settings import BreakerOverride, BudgetSection, Duration, ProviderConfig
+from sidecar.settings import BreakerOverride, BudgetSection, Duration
 
 _HOST = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9.-]{0,252})(?::[0-9]{1,5})?", re.ASCII)
 
@@ -199,6 +195,17 @@ class ChainSection(Section):
     """As declared, or the cheapest for the message first."""
 
 
+class Secrets(Section):
+    """Secrets that plugins fetch: `${scheme:name#key}`."""
+
+    refresh: Duration = Field(
+        default=300.0,
+        ge=1.0,
+        le=86400.0,
+        description="How often they are read again, 10 % more or less.",
+    )
+
+
 class Root(Section):
     """The configuration of an OTP Sidecar."""
 
@@ -216,6 +223,7 @@ class Root(Section):
     preflight: Preflight = Preflight()
     http_client: HttpClient = "lean"
     """How providers' HTTP is spoken: by our own client, or by aiohttp's."""
+    secrets: Secrets = Secrets()
     providers: dict[str, Any] = Field(default={})
     """The providers by name; `kind` says which plugin serves one and defaults to the name."""
     chains: dict[str, Any]
@@ -227,56 +235,3 @@ class Root(Section):
         if version != 1:
             raise ValueError("this version of OTP Sidecar reads `version: 1` only")
         return version
-
-
-@dataclass(frozen=True, slots=True)
-class ProviderSection:
-    """One provider. `settings` is None where `missing` names what the environment lacks.
-
-    `timeout` is in seconds; `breaker` is the file's with the provider's own keys on top, `tariff`
-    its class's with the provider's `price` on top; None where no price is known.
-    """
-
-    name: str
-    kind: str
-    cls: type[Provider[Any]]
-    settings: ProviderConfig | None = field(repr=False)  # a secret may stand in a plain field
-    missing: tuple[str, ...]
-    optional: bool
-    enabled: bool
-    timeout: float
-    breaker: BreakerOverride
-    tariff: Tariff | None = None
-    budget: BudgetSection | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Config:
-    """A configuration without a fault.
-
-    `digest` is the first 12 hex digits of the file's SHA-256. `origins` tells by dotted path where
-    a value came from: `providers.yaml:12:5`, `default`, `env NAME`, `.env NAME`, `file /path`.
-    `secrets` holds every secret text that was read, `environ` the process's variables with those
-    of `.env` beneath. `seen` has every file that was read, and what it looked like.
-    """
-
-    path: Path
-    digest: str
-    environment: str
-    server: Server
-    log: Log
-    limits: Limits
-    breaker: BreakerOverride
-    providers: Mapping[str, ProviderSection]
-    chains: Mapping[str, ChainSection]
-    origins: Mapping[str, str]
-    secrets: frozenset[str]
-    environ: Mapping[str, str]
-    seen: Mapping[Path, str]
-    http_client: HttpClient = "lean"
-    budget: BudgetSection | None = None
-    alerts: Alerts = field(default_factory=Alerts)
-    preflight: Preflight = field(default_factory=Preflight)
-
-    def __repr__(self) -> str:
-        return f"Config(path={str(self.path)!r}, digest={self.digest!r})"

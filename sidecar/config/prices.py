@@ -8,7 +8,8 @@ from types import MappingProxyType
 from typing import Any
 
 from sidecar.config.draft import Draft
-from sidecar.config.model import ProviderSection, Root
+from sidecar.config.loaded import ProviderSection
+from sidecar.config.model import Root
 from sidecar.delivery.provider import Provider
 from sidecar.delivery.tariff import Per, Tariff
 from sidecar.settings import BudgetSection, PriceOverride

@@ -10,7 +10,7 @@ from pydantic import SecretStr
 
 from sidecar.config.draft import Draft, place_of
 from sidecar.config.faults import KeyPath, dotted
-from sidecar.config.model import Config, ProviderSection
+from sidecar.config.loaded import Config, ProviderSection
 from sidecar.config.words import SHORTEST_SECRET
 from sidecar.delivery.model import Money
 from sidecar.delivery.tariff import Per, Tariff
@@ -23,7 +23,30 @@ def effective(config: Config) -> dict[str, Any]:
 
     Plain lists, mappings and scalars: it can be dumped as YAML or JSON. Durations are in seconds.
     """
-    return {**_sections(config), "origins": dict(config.origins)}
+    sections = {key: _struck(one, (key,), config.hidden) for key, one in _sections(config).items()}
+    return {**sections, "origins": dict(config.origins)}
+
+
+def hidden_in(config: Config, draft: Draft) -> frozenset[str]:
+    """The dotted paths of values that sources of secrets gave: nothing of them is shown."""
+    fetched = draft.expansion.references
+    if not fetched:  # as nearly always, and a start should not pay for it
+        return frozenset()
+    return frozenset(
+        dotted(path)
+        for path in _leaf_paths(_sections(config), ())
+        if not fetched.keys().isdisjoint((path, *_elsewhere(path)))
+    )
+
+
+def _struck(value: Any, path: KeyPath, hidden: frozenset[str]) -> Any:
+    if not hidden or (isinstance(value, dict | list) and not value):
+        return value
+    if isinstance(value, dict):
+        return {key: _struck(item, (*path, key), hidden) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_struck(item, (*path, n), hidden) for n, item in enumerate(value)]
+    return HIDDEN if dotted(path) in hidden else value
 
 
 def origins_of(config: Config, draft: Draft) -> dict[str, str]:
@@ -68,6 +91,7 @@ def _sections(config: Config) -> dict[str, Any]:
         "alerts": config.alerts.model_dump(),
         "preflight": config.preflight.model_dump(),
         "http_client": config.http_client,
+        "secrets": {"refresh": config.refresh},
         "providers": providers,
         "chains": chains,
     }

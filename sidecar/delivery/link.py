@@ -45,7 +45,12 @@ class Link:
     attempt was over. `strike` takes secrets out of what the provider says. `standing` is handed on
     where another link had the same provider before. `gates` are asked after the link's own. `till`
     knows what its messages cost, and is one more gate.
+
+    `second_look`, where there is one, begins to read the provider's secrets anew, or joins whoever
+    does; its future tells, and never raises, whether they are others than the provider has.
     """
+
+    second_look: Callable[[], asyncio.Future[bool]] | None = None
 
     def __init__(
         self,

@@ -22,6 +22,7 @@ from botocore.exceptions import (
     HTTPClientError,
     MetadataRetrievalError,
 )
+from botocore.exceptions import ConnectionError as NoConnection
 
 from sidecar import Misconfigured, Unavailable
 from sidecar_aws.access import Access, Keys
@@ -29,6 +30,13 @@ from sidecar_aws.settings import AwsConfig, base_url
 
 # STS and SSO, where the chain asks them: one try, and no longer than a person waits.
 _CALLS = Config(connect_timeout=1.5, read_timeout=3.0, retries={"total_max_attempts": 1})
+
+_UNREACHED = (
+    CredentialRetrievalError,
+    HTTPClientError,
+    MetadataRetrievalError,
+    NoConnection,  # no HTTPClientError to botocore, though nothing was reached
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,7 +151,7 @@ def _our_errors() -> Iterator[None]:
         yield
     except (Misconfigured, Unavailable):
         raise
-    except (CredentialRetrievalError, HTTPClientError, MetadataRetrievalError) as error:
+    except _UNREACHED as error:
         raise Unavailable("the source of the AWS credentials failed", code=_name(error)) from error
     except ClientError as error:
         raise _of_sts(error) from error
