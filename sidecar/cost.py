@@ -109,8 +109,10 @@ def _plan(
             raise click.UsageError(f"--chain {text}: say how many, with --sms N or --email N")
         told.append((match[1], match[2].split(",")))
     try:
-        planner = Planner(config, read_tariffs(tariff) if tariff else {})
-        plans = planner.plans({k: n for k, n in messages.items() if n is not None}, segments, told)
+        wanted = {channel: count for channel, count in messages.items() if count is not None}
+        needed = bool(wanted.keys() - {channel for channel, _ in told})
+        planner = Planner(config, read_tariffs(tariff) if tariff else {}, needed=needed)
+        plans = planner.plans(wanted, segments, told)
     except ConfigError as error:
         fail(str(error), EX_CONFIG)
     except ValueError as error:

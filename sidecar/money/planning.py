@@ -7,11 +7,12 @@ from collections.abc import Mapping, Sequence
 from itertools import product
 from pathlib import Path
 
-from sidecar.config import ChainSection, Config, load
-from sidecar.delivery.errors import PluginNotFound
+from sidecar.config import ChainSection, Config
+from sidecar.delivery.errors import ConfigError, PluginNotFound
 from sidecar.delivery.policy import Order
 from sidecar.delivery.tariff import Tariff
 from sidecar.money.plan import Link, Plan, Wanted, plan
+from sidecar.options import load
 from sidecar.registry import Registry
 
 Told = Sequence[tuple[str, Sequence[str]]]
@@ -21,16 +22,21 @@ Told = Sequence[tuple[str, Sequence[str]]]
 class Planner:
     """`tariffs` go before those of the file at `config`, and those before the classes' own.
 
-    Without such a file every chain has to be told, and names stand for kinds. Raises `ConfigError`.
+    Without such a file every chain has to be told, and names stand for kinds; so it is where the
+    file cannot be used here, and is not `needed` for its chains. Raises `ConfigError`.
     """
 
-    def __init__(self, config: Path, tariffs: Mapping[str, Tariff]) -> None:
+    def __init__(self, config: Path, tariffs: Mapping[str, Tariff], *, needed: bool) -> None:
         self._tariffs = tariffs
         self._registry = Registry()
         self._config: Config | None = None
-        if config.exists():
-            classes = self._registry.provider_class
-            self._config = load(config, environ=os.environ, provider_class=classes)
+        if not config.exists():
+            return
+        try:
+            self._config = load(config, self._registry, os.environ)
+        except ConfigError:
+            if needed:
+                raise
 
     def plans(self, messages: Mapping[str, int], segments: int, told: Told) -> Sequence[Plan]:
         """One for every combination of the chains told. Raises ValueError, ConfigError."""
