@@ -44,12 +44,12 @@ def cost(
     config: Path,
     as_json: bool,
 ) -> None:
-    r"""What the log says a month has cost; or, with --sms or --email, what a month would cost.
+    """What the log says a month has cost; or, with --sms or --email, what a month would cost.
 
     \b
     otp-sidecar cost --month 2026-11
     otp-sidecar cost --sms 20000 --chain sms=twilio --chain sms=sns,twilio
-    """
+    """  # noqa: D301  # click reads the backslash
     if sms is None and email is None:
         if chains or tariff:
             raise click.UsageError(

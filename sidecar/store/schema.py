@@ -129,7 +129,8 @@ _VERSION_3 = (
     ) STRICT, WITHOUT ROWID
     """,
     "CREATE TABLE costed (until REAL NOT NULL) STRICT",
-    "INSERT INTO costed VALUES (0.0)",
+    # Deliveries of before had no price.
+    "INSERT INTO costed SELECT coalesce(max(started_at), 0.0) FROM deliveries",
     "DROP VIEW attempts",
     """
     CREATE VIEW attempts AS
