@@ -20,10 +20,11 @@ if TYPE_CHECKING:
         Unavailable,
         Unknown,
     )
-    from sidecar.delivery.model import Message, Receipt
+    from sidecar.delivery.model import Message, Money, Receipt
     from sidecar.delivery.provider import AccountReport, AccountState, InboxItem, Provider
     from sidecar.delivery.segments import Segments, count_segments
     from sidecar.delivery.tariff import Tariff
+    from sidecar.delivery.verified import Verified
     from sidecar.hookspecs import hookimpl
     from sidecar.network import open_socket, tls_context
     from sidecar.settings import Duration, ProviderConfig, Secret
@@ -42,6 +43,7 @@ __all__ = [
     "LocalFault",
     "Message",
     "Misconfigured",
+    "Money",
     "PluginNotFound",
     "Provider",
     "ProviderConfig",
@@ -55,6 +57,7 @@ __all__ = [
     "Throttled",
     "Unavailable",
     "Unknown",
+    "Verified",
     "__version__",
     "count_segments",
     "error_for_status",
@@ -66,10 +69,11 @@ __all__ = [
 _ROOMS = {
     "sidecar.delivery.errors": "ConfigError DeliveryError LocalFault Misconfigured PluginNotFound"
     " Refused Rejected Throttled Unavailable Unknown",
-    "sidecar.delivery.model": "Message Receipt",
+    "sidecar.delivery.model": "Message Money Receipt",
     "sidecar.delivery.provider": "AccountReport AccountState InboxItem Provider",
     "sidecar.delivery.segments": "Segments count_segments",
     "sidecar.delivery.tariff": "Tariff",
+    "sidecar.delivery.verified": "Verified",
     "sidecar.hookspecs": "hookimpl",
     "sidecar.network": "open_socket tls_context",
     "sidecar.settings": "Duration ProviderConfig Secret",

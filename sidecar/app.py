@@ -27,6 +27,7 @@ from sidecar.lag import LoopWatch
 from sidecar.listeners import ListenError
 from sidecar.metrics import Metrics
 from sidecar.observers import Observers
+from sidecar.preflight import Preflight
 from sidecar.privacy import Fingerprint
 from sidecar.registry import Registry
 from sidecar.reload import Changes, Load, Reloader
@@ -77,6 +78,7 @@ class Sidecar:
         transport.use(config.http_client)
         self._world = build_world(config, self._clock)
         self._metrics.watch_money(self._world.books, self.links)
+        self._preflight = Preflight(lambda: self._world, self._clock)
         self._log = _make_log(config)
         self.watch = LoopWatch(self._clock, Blame(self.links, registry.home_of).look)
         self._metrics.loop_lag.set_function(lambda: self.watch.longest_lag)
@@ -96,6 +98,7 @@ class Sidecar:
             await self._listen()
             if self._reloads:
                 self._keep(self._reloader.run())
+            self._keep(self._preflight.run())
         except BaseException as error:
             if isinstance(error, StartError):
                 failing(error)
@@ -243,6 +246,7 @@ class Sidecar:
         before, self._world, self.config = self._world, world, world.config
         world.succeed(before)
         self._dispatcher.routes = world.routes()
+        self._preflight.look_again()
         gone = before.providers() - world.providers()
         if gone:
             retiring = asyncio.create_task(self._retire(gone, self._dispatcher.tasks()))

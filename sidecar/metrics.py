@@ -11,6 +11,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.registry import Collector
 
 from sidecar import __version__
+from sidecar.delivery.account import STATES
 from sidecar.delivery.breaker import State
 from sidecar.delivery.model import Attempt, Delivery, Outcome
 from sidecar.delivery.policy import ABSENT
@@ -144,6 +145,7 @@ class _State(Collector):
                 breakers.add_metric([link.name, one.value], float(one is state))
             zombies.add_metric([link.name], link.zombies)
         yield breakers
+        yield self._accounts()
         yield zombies
         yield self._inflight()
         yield _gauge("otp_log_unwritten", "Ended sends the log lacks.", self._dispatcher.unwritten)
@@ -161,6 +163,15 @@ class _State(Collector):
             "When the configuration in effect was loaded.",
             reloads.loaded_at,
         )
+
+    def _accounts(self) -> Metric:
+        text = "1 for the state that the latest check of an account found."
+        family = GaugeMetricFamily("otp_account_state", text, labels=["provider", "state"])
+        for link in self._links():
+            for state in STATES:
+                found = state == link.standing.account.finding.state
+                family.add_metric([link.name, state], float(found))
+        return family
 
     def _inflight(self) -> Metric:
         family = GaugeMetricFamily("otp_inflight", "Sends under way.", labels=["channel"])

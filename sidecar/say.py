@@ -61,7 +61,13 @@ def next_of(chain: Mapping[str, Any]) -> str:
 
 
 def standing(provider: Mapping[str, Any]) -> str:
-    """Whether a provider is in or out, and why."""
+    """Whether a provider is in or out, and why; what is amiss with its account on top."""
+    account = provider["account"]
+    told = f"; account {account['state']}: {account['summary']}"
+    return _standing(provider) + ("" if account["state"] in ("ready", "unknown") else told)
+
+
+def _standing(provider: Mapping[str, Any]) -> str:
     circuit = provider["circuit"]
     if provider["usable"]:
         return f"in   circuit {circuit['state']} {circuit['failures']}{_money(provider)}"
@@ -71,6 +77,8 @@ def standing(provider: Mapping[str, Any]) -> str:
     if provider["broken"]:
         why += f", {provider['broken']}"
     waits = provider["throttled_for"] or circuit["seconds_to_half_open"]
+    if why == "preflight":
+        waits = provider["account"]["next_check_in"]
     return f"out  {why}" + (f", for {waits:.0f} s more" if waits else "") + _money(provider)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import (
     BaseModel,
@@ -140,11 +140,18 @@ class BudgetSection(Settings):
         return {one.currency for one in (self.monthly, self.daily) if one is not None}
 
 
+# YAML 1.1 reads the word `off` as false.
+PreflightMode = Annotated[
+    Literal["observe", "skip", "off"], BeforeValidator(lambda v: "off" if v is False else v)
+]
+
+
 class ProviderConfig(Settings):
     """What every provider takes. A plugin's `Config` extends it with its own keys.
 
     `optional`: absent variables or credentials leave it out, visibly, and are no error.
-    `allow_private`: its endpoint may be a loopback or private address.
+    `allow_private`: its endpoint may be a loopback or private address. `preflight`: its account is
+    looked at every few minutes and shown; `skip` also keeps from it what it would surely refuse.
     """
 
     kind: str
@@ -152,6 +159,7 @@ class ProviderConfig(Settings):
     enabled: bool = True
     allow_private: bool = False
     timeout: Duration = Field(default=4.0, gt=0.0, le=30.0)
+    preflight: PreflightMode = "observe"
     breaker: BreakerOverride | None = None
     price: PriceOverride | None = None
     budget: BudgetSection | None = None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
@@ -11,11 +11,13 @@ import structlog
 
 from sidecar import logs
 from sidecar.config import ChainSection, Config, ProviderSection
+from sidecar.delivery.account import AccountGate
 from sidecar.delivery.breaker import Breaker, BreakerSettings
 from sidecar.delivery.chain import Chain
 from sidecar.delivery.clock import Clock
 from sidecar.delivery.errors import ConfigError
-from sidecar.delivery.link import Limits, Link, Room
+from sidecar.delivery.gate import Gate
+from sidecar.delivery.link import Limits, Link, Room, Standing
 from sidecar.delivery.policy import ChainPolicy, Verdict
 from sidecar.delivery.provider import Provider
 from sidecar.dispatcher import Routes
@@ -150,11 +152,13 @@ def _link(
         strike=logs.redactor.clean,
         standing=old.standing,
         till=till_of(section, books),
+        gates=_gates(section, old.provider, old.standing, clock),
     )
 
 
 def _new_link(section: ProviderSection, books: Books, clock: Clock) -> Link:
     provider, fault = _provider(section)
+    standing = Standing()
     return Link(
         section.name,
         section.kind,
@@ -168,7 +172,19 @@ def _new_link(section: ProviderSection, books: Books, clock: Clock) -> Link:
         told_late=_told_late,
         strike=logs.redactor.clean,
         till=till_of(section, books),
+        standing=standing,
+        gates=_gates(section, provider, standing, clock),
     )
+
+
+def _gates(
+    section: ProviderSection, provider: Provider[Any] | None, standing: Standing, clock: Clock
+) -> Sequence[Gate]:
+    """What else may keep `provider` out."""
+    if provider is None or section.settings is None or section.settings.preflight != "skip":
+        return ()
+    strike, failed = logs.redactor.clean, _told_would_refuse_failed
+    return (AccountGate(provider, standing.account, clock, strike=strike, failed=failed),)
 
 
 def _is_same_account(section: ProviderSection, config: Config, before: Config) -> bool:
@@ -187,8 +203,9 @@ def _is_same_account(section: ProviderSection, config: Config, before: Config) -
 def _own(settings: ProviderConfig) -> ProviderConfig:
     """The settings but for those that the chain obeys, and not the provider itself."""
     ours = {"enabled": True, "optional": False, "timeout": 1.0, "breaker": None}
-    ours |= {"price": None, "budget": None}
-    return settings.model_copy(update=ours)
+    return settings.model_copy(
+        update={**ours, "price": None, "budget": None, "preflight": "observe"}
+    )
 
 
 def _sees_a_change(
@@ -205,6 +222,10 @@ def _breaker(section: ProviderSection, clock: Clock) -> Breaker:
 
 def _told_late(name: str, how: str) -> None:
     structlog.get_logger().warning("late_result", provider=name, outcome=how)
+
+
+def _told_would_refuse_failed(name: str, error: str) -> None:
+    structlog.get_logger().error("would_refuse_failed", provider=name, error=error)
 
 
 def _provider(section: ProviderSection) -> tuple[Provider[Any] | None, str | None]:

@@ -12,7 +12,7 @@ import pytest
 from sidecar.api.docs import openapi
 from sidecar.api.schema import SendRequest
 from sidecar.api.sending import _ENDS
-from sidecar.config.model import ChainSection, Limits, Log, Server
+from sidecar.config.model import ChainSection, Limits, Log, Preflight, Server
 from sidecar.declined import Declined
 from sidecar.delivery.model import Outcome, Status
 from sidecar.metrics import Metrics
@@ -62,7 +62,7 @@ def test_every_status_is_in_the_openapi_document(document):
 def test_every_setting_is_described_and_no_other(document):
     text = document("docs/configuration.md")
     general, breaker, provider, chain = re.split(r"^### .*$", text, flags=re.MULTILINE)[:4]
-    sections = {"server": Server, "log": Log, "limits": Limits}
+    sections = {"server": Server, "log": Log, "limits": Limits, "preflight": Preflight}
     names = {f"{s}.{key}" for s, model in sections.items() for key in model.model_fields}
     names |= {"version", "environment", "breaker", "http_client", "providers", "chains"}
     assert first_cells(general) == names
@@ -91,6 +91,7 @@ def test_every_metric_is_described_and_no_other(document):
     counted = set(re.findall(r"^# TYPE (otp_\w+)", page, re.MULTILINE))
     counted = {name for name in counted if not name.endswith("_created")}
     computed = {
+        "otp_account_state",
         "otp_breaker_state",
         "otp_zombie_attempts",
         "otp_inflight",

@@ -23,6 +23,7 @@ FLOORS = {  # of the pure core: a module imports from lower floors only
     "shares": 0,
     "timeouts": 0,
     "turns": 0,
+    "verified": 0,
     "clock": 1,
     "discretion": 1,
     "errors": 1,
@@ -31,10 +32,11 @@ FLOORS = {  # of the pure core: a module imports from lower floors only
     "tariff": 1,
     "provider": 2,
     "breaker": 2,
-    "link": 3,
-    "attempt": 4,
-    "order": 4,
-    "chain": 5,
+    "account": 3,
+    "link": 4,
+    "attempt": 5,
+    "order": 5,
+    "chain": 6,
 }
 USERS = {  # of a library: these modules, and what lies beneath them
     "aiohttp": ("sidecar.api", "sidecar.front", "sidecar.wire.aiohttp_client"),

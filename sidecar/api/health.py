@@ -96,11 +96,26 @@ def dump_link(link: Link, role: str | None) -> dict[str, Any]:
             "reason": link.breaker.reason,
         },
         "cost": dump_till(link.till) if isinstance(link.till, ProviderTill) else None,
+        "account": _account(link),
         "throttled_for": _rounded(link.throttled_for()),
         "in_flight": link.in_flight,
         "zombies": link.zombies,
         "last_error": _last_error(link.last_error),
         "last_success": _moment(link.last_success_at),
+    }
+
+
+def _account(link: Link) -> dict[str, Any]:
+    """What is known of the account; `passed_by` is why the latest message was kept from it."""
+    account = link.standing.account
+    found = account.finding
+    return {
+        "state": found.state,
+        "summary": found.summary,
+        "facts": dict(found.facts),
+        "checked_at": _moment(account.checked_at),
+        "next_check_in": _rounded(account.next_check_in(link.clock)),
+        "passed_by": account.passed_by,
     }
 
 

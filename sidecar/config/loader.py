@@ -99,4 +99,5 @@ def _made(
         seen=MappingProxyType(dict(environment.seen)),
         http_client=root.http_client,
         budget=root.budget,
+        preflight=root.preflight,
     )

@@ -176,6 +176,20 @@ class Limits(Section):
     queue_wait: Duration = Field(default=1.0, ge=0.0, le=30.0, description="How long they wait.")
 
 
+class Preflight(Section):
+    """The look at every account, which begins after the start and goes on beside the sends."""
+
+    interval: Duration = Field(
+        default=600.0,
+        ge=1.0,
+        le=86400.0,
+        description="Between two checks of an account, give or take a tenth.",
+    )
+    timeout: Duration = Field(
+        default=10.0, gt=0.0, le=60.0, description="How long one check may take."
+    )
+
+
 class ChainSection(Section):
     """The providers of one channel, in order, and what follows from an attempt that failed."""
 
@@ -207,6 +221,7 @@ class Root(Section):
     breaker: BreakerOverride = BreakerOverride()
     budget: BudgetSection | None = None
     """What all providers together may cost; each may have a budget of its own."""
+    preflight: Preflight = Preflight()
     http_client: HttpClient = "lean"
     """How providers' HTTP is spoken: by our own client, or by aiohttp's."""
     providers: dict[str, Any] = Field(default={})
@@ -268,6 +283,7 @@ class Config:
     seen: Mapping[Path, str]
     http_client: HttpClient = "lean"
     budget: BudgetSection | None = None
+    preflight: Preflight = field(default_factory=Preflight)
 
     def __repr__(self) -> str:
         return f"Config(path={str(self.path)!r}, digest={self.digest!r})"

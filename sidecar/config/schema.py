@@ -48,7 +48,7 @@ def schema(classes: Sequence[type[Provider[Any]]]) -> Schema:
     root = definitions.pop(drawn_as[Root])
     root["properties"]["providers"] |= _providers(tuple(by_kind))
     root["properties"]["chains"] |= _chains(drawn_as[ChainSection])
-    for name in ("server", "log", "limits", "breaker"):
+    for name in ("server", "log", "limits", "breaker", "preflight"):
         section = root["properties"][name]
         section["anyOf"] = [*section.pop("allOf"), {"type": "null"}]
     return {

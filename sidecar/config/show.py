@@ -63,6 +63,7 @@ def _sections(config: Config) -> dict[str, Any]:
         "limits": config.limits.model_dump(),
         "breaker": config.breaker.model_dump(),
         "budget": None if config.budget is None else config.budget.model_dump(),
+        "preflight": config.preflight.model_dump(),
         "http_client": config.http_client,
         "providers": providers,
         "chains": chains,

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from sidecar.delivery.account import Account
 from sidecar.delivery.breaker import Breaker, Permit, State
 from sidecar.delivery.clock import Clock
 from sidecar.delivery.gate import Gate, Till
@@ -22,7 +23,7 @@ LEASE_MARGIN = 1.0
 
 @dataclass(slots=True, eq=False)
 class Standing:
-    """What is known of a provider from the calls so far, its circuit apart.
+    """What is known of a provider from the calls and the checks so far, its circuit apart.
 
     Every version of the configuration that leaves the provider as it is shares it.
     """
@@ -32,6 +33,7 @@ class Standing:
     last_error: Attempt | None = None
     last_success_at: float | None = None
     throttled_until: float = float("-inf")
+    account: Account = field(default_factory=Account)
 
 
 class Link:

@@ -153,4 +153,4 @@ def test_check_online_reaches_each_account_and_sends_nothing(
     stand_in.answer_get = lambda path: (401, {}, b"{}")
     told = command("check", "--online")
     assert told.returncode == 1
-    assert "sendgrid         unreachable" in told.stdout
+    assert "sendgrid         blocked         the API key was not accepted" in told.stdout

@@ -76,6 +76,13 @@ class Faultd:
         """
         self._ask("POST", "/set", provider=provider, fault=fault, **options)
 
+    def account(self, provider: str, state: str, *verified: str) -> None:
+        """Put its account into a state of `faultd.accounts`; a sandbox reaches `verified`.
+
+        `heal` leaves it. Raises ValueError for what the daemon does not know.
+        """
+        self._ask("POST", "/account", provider=provider, state=state, verified=verified)
+
     def heal(self, provider: str | None = None) -> None:
         """One provider, or all of them, from now on."""
         self._ask("POST", "/heal", provider=provider)
@@ -102,7 +109,8 @@ class Faultd:
     def section(self, provider: str, *, tls: bool = False, **more: Any) -> str:
         """The provider's section of a configuration, for `harness.providers.config`.
 
-        SMTP is reached by STARTTLS, or by TLS from the first byte where `tls` says so.
+        SMTP is reached by STARTTLS, or by TLS from the first byte where `tls` says so. No look at
+        the account, where `more` does not ask for it: it would use up a fault that strikes once.
         """
         kind = self.providers[provider]["kind"]
         where: dict[str, Any]
@@ -112,7 +120,8 @@ class Faultd:
         else:
             key = "endpoint_url" if kind in ("ses", "sns") else "base_url"
             where = {key: self.url(provider, tls=tls)}
-        settings = {"kind": kind, "allow_private": True, **where, **SETTINGS[kind], **more}
+        plain = {"kind": kind, "allow_private": True, "preflight": "off"}
+        settings = {**plain, **where, **SETTINGS[kind], **more}
         return f"{provider}: {json.dumps(settings)}"
 
     def close(self) -> None:

@@ -42,6 +42,10 @@ class Web:
             connection.idle = True
             request = await read_request(connection)
             standin.counts.requests += 1
+            look = standin.account.answer(request)
+            if look is not None:  # no fault is used up: those are for sends
+                await connection.send(render(look))
+                continue
             fault = standin.take("request")
             letter = self.vendor.parse(request)
             id_ = self.vendor.new_id()

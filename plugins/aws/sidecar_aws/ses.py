@@ -26,7 +26,7 @@ from sidecar import (
 )
 from sidecar_aws.errors import SES, classify, read_error
 from sidecar_aws.provider import AwsProvider
-from sidecar_aws.ses_account import report
+from sidecar_aws.ses_account import refusal, report
 from sidecar_aws.settings import AwsConfig, Extra
 
 SEND = "/v2/email/outbound-emails"
@@ -93,6 +93,9 @@ class Ses(AwsProvider[SesConfig]):
 
     async def check(self, *, timeout: float) -> AccountReport:
         return await report(self.wire, self.config.sender_address, timeout=timeout)
+
+    def would_refuse(self, message: Message, report: AccountReport) -> str | None:
+        return refusal(message.to, report)
 
     def _request(self, message: Message) -> str:
         """The JSON of `SendEmail`, byte for byte what `json.dumps` and so boto3 would make of it.

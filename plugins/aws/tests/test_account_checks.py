@@ -1,10 +1,19 @@
 """What the account checks ask, and what they make of the answers."""
 
 import json
+from decimal import Decimal
 
 import pytest
 
-from sidecar import AccountState, Misconfigured, Throttled, Unavailable, Unknown
+from sidecar import (
+    AccountState,
+    Message,
+    Misconfigured,
+    Money,
+    Throttled,
+    Unavailable,
+    Unknown,
+)
 from sidecar.testing import Answer, stub_server
 from sidecar_aws.ses import Ses, SesConfig
 from sidecar_aws.sns import Sns, SnsConfig
@@ -66,10 +75,10 @@ async def test_a_healthy_ses_account_is_ready():
     ("answer", "state", "word"),
     [
         (account(ProductionAccessEnabled=False), AccountState.DEGRADED, "sandbox"),
-        (account(SendingEnabled=False), AccountState.BLOCKED, "switched off"),
+        (account(SendingEnabled=False), AccountState.BLOCKED, "resume it in the SES console"),
         (account(EnforcementStatus="PROBATION"), AccountState.DEGRADED, "probation"),
         (account(EnforcementStatus="SHUTDOWN"), AccountState.BLOCKED, "stopped"),
-        (account(sent=50000.0), AccountState.BLOCKED, "quota is used up"),
+        (account(sent=50000.0), AccountState.BLOCKED, "50000 mails is used up"),
         (account(sent=49000.0), AccountState.DEGRADED, "1000 of 50000"),
         (account(most=-1.0), AccountState.READY, "can send"),
         (DENIED, AccountState.DEGRADED, "ses:GetAccount"),
@@ -84,7 +93,122 @@ async def test_what_is_amiss_with_an_ses_account_is_said(answer, state, word):
 async def test_the_worst_finding_gives_the_state_and_comes_first():
     report, _ = await ses(account(ProductionAccessEnabled=False, SendingEnabled=False), VERIFIED)
     assert report.state is AccountState.BLOCKED
-    assert report.summary.index("switched off") < report.summary.index("sandbox")
+    assert report.summary.index("paused") < report.summary.index("sandbox")
+
+
+LISTED = Answer(
+    200,
+    {},
+    json.dumps(
+        {
+            "EmailIdentities": [
+                {"IdentityName": "Ada@example.net", "VerificationStatus": "SUCCESS"},
+                {"IdentityName": "example.org", "VerificationStatus": "SUCCESS"},
+                {"IdentityName": "old@example.com", "SendingEnabled": True},
+                {"IdentityName": "eve@example.com", "VerificationStatus": "PENDING"},
+                "nonsense",
+            ]
+        }
+    ).encode(),
+)
+SANDBOXED = {"ProductionAccessEnabled": False}
+
+
+def refused(provider_class, report, *recipients):
+    """Those of `recipients` that the account would surely refuse, by its report."""
+    if provider_class is Ses:
+        config = SesConfig(kind="ses", sender="no@codes.example.org", **KEYS)
+    else:
+        config = SnsConfig(kind="sns", **KEYS)
+    provider = provider_class("p", config)
+    messages = [Message("m", "any", to, "the text") for to in recipients]
+    return [one.to for one in messages if provider.would_refuse(one, report)]
+
+
+async def test_the_sandbox_of_ses_refuses_whoever_is_not_verified_and_nobody_else():
+    report, requests = await ses(account(**SANDBOXED), LISTED, VERIFIED)
+    assert report.state is AccountState.DEGRADED
+    assert report.facts["verified_recipients"] == 3
+    assert (requests[1].method, requests[1].path) == ("POST", "/v2/email/list-identities")
+    assert "reaches 3 verified addresses" in report.summary
+    fine = ["ADA@example.net", "ada+otp@example.net", "x@mail.example.org", "old@example.com"]
+    fine += ["bounce@simulator.amazonses.com"]
+    assert refused(Ses, report, "eve@example.com", "bob@example.net", *fine) == [
+        "eve@example.com",
+        "bob@example.net",
+    ]
+    assert "example" not in repr(report)
+
+
+async def test_an_account_out_of_the_sandbox_refuses_nobody():
+    report, requests = await ses(account(sent=49000.0), VERIFIED)
+    assert report.state is AccountState.DEGRADED
+    assert refused(Ses, report, "eve@example.com") == []
+    assert len(requests) == 2, "nobody asks for the identities"
+
+
+@pytest.mark.parametrize(
+    "listed", [DENIED, Answer(503), Answer(200, {}, b"<html>"), Answer(fault="truncate")]
+)
+async def test_where_the_identities_cannot_be_listed_nobody_is_called_unverified(listed):
+    report, _ = await ses(account(**SANDBOXED), listed, VERIFIED)
+    assert report.state is AccountState.DEGRADED
+    assert "sandbox" in report.summary
+    assert refused(Ses, report, "eve@example.com") == []
+
+
+def page(*names, token=None):
+    found = [{"IdentityName": name, "VerificationStatus": "SUCCESS"} for name in names]
+    return Answer(200, {}, json.dumps({"EmailIdentities": found, "NextToken": token}).encode())
+
+
+async def test_the_identities_come_in_pages_and_too_many_of_them_are_no_verdict():
+    pages = [page("a@example.com", token="t1"), page("b@example.com")]
+    report, requests = await ses(account(**SANDBOXED), *pages, VERIFIED)
+    assert json.loads(requests[2].body)["NextToken"] == "t1"
+    assert refused(Ses, report, "a@example.com", "b@example.com", "c@example.com") == [
+        "c@example.com"
+    ]
+    endless = [page(f"{n}@example.com", token=f"t{n}") for n in range(4)]
+    report, requests = await ses(account(**SANDBOXED), *endless, VERIFIED)
+    assert len(requests) == 6
+    assert refused(Ses, report, "c@example.com") == []
+
+
+NUMBERS = (
+    b"<R><PhoneNumbers><member><PhoneNumber>+15005550001</PhoneNumber><Status>Verified</Status>"
+    b"</member><member><PhoneNumber>+15005550002</PhoneNumber><Status>Pending</Status></member>"
+    b"</PhoneNumbers></R>"
+)
+SWAPPED = (
+    b"<R><PhoneNumbers><member><Status>Verified</Status><PhoneNumber>+15005550001</PhoneNumber>"
+    b"</member></PhoneNumbers></R>"
+)
+
+
+@pytest.mark.parametrize(
+    ("listed", "lost"),
+    [
+        (Answer(200, {}, NUMBERS), ["+15005550002", "+15005550003"]),
+        (Answer(200, {}, SWAPPED), []),
+        (Answer(200, {}, NUMBERS + b"<NextToken>more</NextToken>"), []),
+        (DENIED_XML, []),
+        (Answer(404, {}, b"<html>"), []),
+        (Answer(fault="eof"), []),
+    ],
+)
+async def test_the_sandbox_of_sns_refuses_the_numbers_that_are_surely_not_verified(listed, lost):
+    asked = [Answer(200, {}, LIMIT % b"500"), Answer(200, {}, SANDBOX % b"true"), listed]
+    report, _ = await check(Sns, SnsConfig, asked)
+    assert report.state is AccountState.DEGRADED
+    numbers = ["+15005550001", "+15005550002", "+15005550003"]
+    assert refused(Sns, report, *numbers) == lost
+    assert "15005550001" not in repr(report)
+
+
+async def test_the_spend_limit_is_handed_over_as_money():
+    report, _ = await sns(Answer(200, {}, LIMIT % b"12.50"), Answer(200, {}, SANDBOX % b"false"))
+    assert report.monthly_limit == Money(Decimal("12.50"), "USD")
 
 
 async def test_the_sender_is_covered_by_its_address_its_domain_or_one_above():

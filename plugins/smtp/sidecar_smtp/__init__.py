@@ -65,7 +65,9 @@ class Smtp(Provider[SmtpConfig]):
         try:
             session = await Session.open(self.config, self._tls(), until)
         except Misconfigured as error:
-            return AccountReport(AccountState.BLOCKED, error.reason)
+            said = f" ({error.code})" if error.code else ""
+            told = f"{error.reason}{said}: mend the settings, or the account at the server"
+            return AccountReport(AccountState.BLOCKED, told)
         facts = session.facts()
         await session.quit()
         done = "logged in" if self.config.username else "connected, without a login"
