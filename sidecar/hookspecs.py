@@ -1,14 +1,17 @@
-"""The three hooks of a plugin. Hooks register and tell; they never carry a message."""
+"""The four hooks of a plugin. Hooks register and tell; they never carry a message."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pluggy
 
 from sidecar.delivery.model import Delivery
 from sidecar.delivery.provider import Provider
+
+if TYPE_CHECKING:
+    import click
 
 PROJECT = "sidecar.providers"
 """The entry-point group, and the name pluggy's markers are bound to."""
@@ -20,6 +23,15 @@ hookimpl = pluggy.HookimplMarker(PROJECT)
 @hookspec
 def register_providers() -> Sequence[type[Provider[Any]]]:
     """Return the provider classes that this module brings."""
+    return ()
+
+
+@hookspec
+def register_commands() -> Sequence[click.Command]:
+    """Return the commands that this module brings to `otp-sidecar`, named as its entry points are.
+
+    Those are of the group `sidecar.commands`. Called where one of them is, and at no other time.
+    """
     return ()
 
 
