@@ -85,6 +85,8 @@ class Chosen:
 def choose(kinds: Sequence[str], config: Path, provider: str | None) -> Chosen | None:
     """The provider called `provider`, or the first of `kinds[0]`, or else of the next of `kinds`.
 
+    One that is not enabled comes after those of its kind that are.
+
     None where nobody named one and none is configured, or there is no file and none was asked for.
     The variables of `.env` are then those of this process, and the file's secrets are struck from
     what is said. Ends the command with 78 where the file has a fault, or `provider` is not in it,
@@ -103,7 +105,7 @@ def choose(kinds: Sequence[str], config: Path, provider: str | None) -> Chosen |
     if provider is not None:
         return _named(loaded.providers, provider, kinds, config)
     fit = [s for s in loaded.providers.values() if s.kind in kinds and s.settings is not None]
-    fit.sort(key=lambda section: kinds.index(section.kind))
+    fit.sort(key=lambda section: (kinds.index(section.kind), not section.enabled))
     return Chosen(fit[0].name, fit[0].cls, fit[0].settings) if fit else None
 
 
@@ -145,7 +147,7 @@ def ask_first(plan: Iterable[str], *, yes: bool) -> None:
         say(line)
     if yes:
         return
-    if not sys.stdin.isatty():
+    if sys.stdin is None or not sys.stdin.isatty():
         raise CommandFailed(
             "nothing was changed: there is no terminal to ask on; say --yes to go on without",
             EX_USAGE,

@@ -84,7 +84,9 @@ class Account:
         """What a call will be, in full, for a person to agree to."""
         whose = "the environment's own credentials"
         if self.chosen is not None:
-            whose = f"the credentials of the provider `{self.chosen.name}`"
+            of = f"the provider `{self.chosen.name}`"
+            has_keys = self.chosen.settings.access_key_id is not None
+            whose = f"the credentials of {of}" if has_keys else f"{whose}, which {of} goes by"
         yield f"This calls {NAMES[self.service]} {operation} in {self.region} ({self.url}),"
         yield f"with {whose}:"
         for name, value in arguments.items():

@@ -145,7 +145,9 @@ def spend_limit(
     sns = account("sns", config, provider)
     if amount is not None:
         attributes = {_LIMIT: str(amount)}
-        ask_first(sns.plan("SetSMSAttributes", {"attributes": attributes}), yes=yes)
+        warning = () if amount else ("A limit of 0 stops every SMS of this account.",)
+        plan = sns.plan("SetSMSAttributes", {"attributes": attributes})
+        ask_first([*plan, *warning], yes=yes)
         sns.call("SetSMSAttributes", attributes=attributes)
         told = {"region": sns.region, "monthly_spend_limit_usd": amount, "changed": True}
         show(told, [f"{amount} USD"], as_json=as_json)

@@ -20,6 +20,7 @@ from botocore.exceptions import (
     ProfileNotFound,
     ReadTimeoutError,
     SSLError,
+    SSOError,
     TokenRetrievalError,
 )
 
@@ -103,7 +104,9 @@ def failed(error: Exception, call: Call) -> CommandFailed:
         return CommandFailed("the AWS credentials are incomplete: a key or secret lacks", EX_CONFIG)
     if isinstance(error, ProfileNotFound):
         return CommandFailed("AWS_PROFILE names a profile that does not exist", EX_CONFIG)
-    if isinstance(error, CredentialRetrievalError | TokenRetrievalError):
+    if isinstance(error, SSOError | TokenRetrievalError):
+        return CommandFailed("the AWS session has ended: run `aws sso login`", EX_CONFIG)
+    if isinstance(error, CredentialRetrievalError):
         told = "the source of the AWS credentials failed: log in again, or see the profile"
         return CommandFailed(told, EX_UNAVAILABLE)
     if isinstance(error, InvalidRegionError):
@@ -146,8 +149,21 @@ def _refused(error: ClientError, call: Call) -> Refused:
     told = error.response.get("Error", {})
     code, words = str(told.get("Code", "")), " ".join(str(told.get("Message", "")).split())
     status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
+    if error.operation_name != call.operation:
+        return _not_logged_in(error.operation_name, code, status)
     message, exit_code = _meaning(code, words, status, call)
     return Refused(f"{call.operation}: {message}", exit_code, code)
+
+
+def _not_logged_in(operation: str, code: str, status: int) -> Refused:
+    """STS or SSO, asked by botocore on the way to the credentials, refused."""
+    if _THROTTLED.search(code) or status == 429 or status >= 500:
+        told = f"{operation}: the source of the AWS credentials failed ({code}): run it again"
+        return Refused(told, EX_UNAVAILABLE, code)
+    told = (
+        f"{operation}: the AWS role or session was refused ({code}): see the profile, and its role"
+    )
+    return Refused(told, EX_CONFIG, code)
 
 
 def _meaning(code: str, words: str, status: int, call: Call) -> tuple[str, int]:
