@@ -62,12 +62,12 @@ def production_access(
     as_json: bool,
     yes: bool,
 ) -> None:
-    r"""Say whether SES is out of the sandbox (exit 0) or not (1); with --request, ask AWS for it.
+    """Say whether SES is out of the sandbox (exit 0) or not (1); with --request, ask AWS for it.
 
     \b
-    otp-sidecar aws production-access --request --website https://example.com \
-        --use-case "Login codes to people who type in their address" --contact ops@example.com
-    """
+    otp-sidecar aws production-access --request --contact ops@example.com
+        --website https://example.com --use-case "Login codes to our customers"
+    """  # noqa: D301  # click reads a backspace, and no backslash
     details = _details(use_case, website, contacts, mail_type, language) if request else {}
     from sidecar_aws.calls import account
 

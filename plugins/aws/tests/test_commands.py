@@ -163,3 +163,9 @@ async def test_the_quotas(says, against):
     assert (seen["sns"]["monthly_spend_limit_usd"], seen["sns"]["sandbox"]) == (20.0, True)
     done, _ = await against(answers, "quota")
     assert "  SMS a month     20 USD" in done.stdout.splitlines()
+
+
+async def test_the_help_shows_an_example_as_it_is_typed(run):
+    done = await run("production-access", "--help")
+    assert "\n  otp-sidecar aws production-access --request --contact ops@" in done.stdout
+    assert "\\b" not in done.stdout
