@@ -28,12 +28,13 @@ from sidecar.options import (
     option,
     url_option,
 )
+from sidecar.plugin_commands import Commands
 
 CHECK_TIMEOUT = 10.0
 """Seconds that `check --online` gives each account."""
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
 def cli() -> None:
     """Deliver one-time codes through a chain of providers."""
 

@@ -1,4 +1,4 @@
-"""The four hooks of a plugin. Hooks register and tell; they never carry a message."""
+"""The five hooks of a plugin. Hooks register and tell; they never carry a message."""
 
 from __future__ import annotations
 
@@ -10,7 +10,9 @@ import pluggy
 from sidecar.delivery.model import Delivery
 from sidecar.delivery.provider import Provider
 
-if TYPE_CHECKING:  # few files refer to secrets
+if TYPE_CHECKING:  # few files refer to secrets, and few starts are for a plugin's command
+    import click
+
     from sidecar.secret_source import SecretSource
 
 PROJECT = "sidecar.providers"
@@ -31,6 +33,15 @@ def register_providers() -> Sequence[type[Provider[Any]]]:
 @hookspec
 def register_secret_sources() -> Sequence[type[SecretSource]]:
     """Return the sources of secrets that this module brings."""
+    return ()
+
+
+@hookspec
+def register_commands() -> Sequence[click.Command]:
+    """Return the commands that this module brings to `otp-sidecar`, named as its entry points are.
+
+    Those are of the group `sidecar.commands`. Called where one of them is, and at no other time.
+    """
     return ()
 
 

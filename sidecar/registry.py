@@ -75,6 +75,13 @@ class Registry:
         found = self._classes.get(kind)
         return found.__module__ if found is not None else None
 
+    def commands_of(self, entry: EntryPoint) -> Sequence[object]:
+        """What the plugin behind `entry` returns from `register_commands`; may raise anything."""
+        manager = pluggy.PluginManager(hookspecs.PROJECT)
+        manager.add_hookspecs(hookspecs)
+        manager.register(entry.load())
+        return [command for brought in manager.hook.register_commands() for command in brought]
+
     def _load(self, kind: str) -> type[Provider[Any]]:
         entry = self._entry_point(kind)
         try:

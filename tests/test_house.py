@@ -67,7 +67,7 @@ GUESTS_OF = {  # rooms that only these may enter
     "sidecar.testing": (),
     "sidecar.client": (),
 }
-FRONT_DOOR = ("sidecar", "sidecar.testing")
+FRONT_DOOR = ("sidecar", "sidecar.commands", "sidecar.testing")
 LONGEST_FILE = 300
 LONGEST_FUNCTION = 45
 

@@ -66,7 +66,7 @@ def refusal(to: str, report: AccountReport) -> str | None:
         return None
     local, _, domain = to.casefold().rpartition("@")
     # A label after `+` needs no verification of its own (SES developer guide).
-    covering = [*_identities(to), f"{local.partition('+')[0]}@{domain}"]
+    covering = [*identities_of(to), f"{local.partition('+')[0]}@{domain}"]
     if domain == SIMULATOR or report.verified.holds(*covering):
         return None
     return "the SES account is in the sandbox, and the recipient is not verified there"
@@ -149,7 +149,7 @@ async def _is_verified(
     findings: Findings, wire: Wire, sender: str, left: Callable[[], float]
 ) -> bool | None:
     """Whether an identity that covers `sender` is verified; None where that may not be asked."""
-    for identity in _identities(sender):
+    for identity in identities_of(sender):
         path = IDENTITIES + quote(identity, safe=_SAFE)
         reply = await _read(wire, path, left)
         if is_denied(reply):
@@ -197,7 +197,7 @@ async def _report_v1(
         raise classify(SES, reply)
     _judge_quota(findings, quota)
     fields = {"Action": "GetIdentityVerificationAttributes", "Version": V1}
-    for number, identity in enumerate(_identities(sender), start=1):
+    for number, identity in enumerate(identities_of(sender), start=1):
         fields[f"Identities.member.{number}"] = identity
     reply = await wire.query(fields, timeout=left())
     if reply.status == 200:
@@ -205,7 +205,7 @@ async def _report_v1(
         _judge_sender(findings, verified=verified)
 
 
-def _identities(sender: str) -> Iterator[str]:
+def identities_of(sender: str) -> Iterator[str]:
     """The address, its domain, and at most two domains above: a verified one covers those below."""
     yield sender
     labels = sender.rpartition("@")[2].split(".")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 
 from sidecar import AccountReport, AccountState, Reply
 
@@ -13,14 +14,22 @@ _DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 Facts = dict[str, str | int | float | bool]
 
 
-def report(scopes: list[object], balance: Reply | None) -> AccountReport:
+@dataclass(frozen=True, slots=True)
+class KeyReport(AccountReport):
+    """A report that also holds the scopes of the API key; those are never shown in `/health`."""
+
+    scopes: tuple[str, ...] = ()
+
+
+def report(scopes: list[object], balance: Reply | None) -> KeyReport:
     """What the answers make. `balance` is None, or a refusal, where the key may not ask for it."""
+    texts = tuple(scope for scope in scopes if isinstance(scope, str))
     facts: Facts = {"scopes": len(scopes)} | (_credits(balance) if balance else {})
     if "mail.send" not in scopes:
         told = "the API key lacks the scope mail.send: give it Mail Send in SendGrid's API keys"
-        return AccountReport(AccountState.BLOCKED, told, facts)
+        return KeyReport(AccountState.BLOCKED, told, facts, scopes=texts)
     state, told = _judge(facts)
-    return AccountReport(state, told, facts)
+    return KeyReport(state, told, facts, scopes=texts)
 
 
 def cannot_be_seen() -> AccountReport:
