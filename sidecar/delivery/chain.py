@@ -11,8 +11,8 @@ from sidecar.delivery.clock import Clock
 from sidecar.delivery.gate import Hold
 from sidecar.delivery.link import Link, Room, skipped
 from sidecar.delivery.model import Attempt, Bill, Message, SkipReason
-from sidecar.delivery.order import arranged, is_fixed
-from sidecar.delivery.policy import ChainPolicy, Panic, Verdict, maybe_sent
+from sidecar.delivery.order import arranged
+from sidecar.delivery.policy import ChainPolicy, Order, Panic, Verdict, maybe_sent
 
 RESERVE = 0.25
 """Seconds of the delivery's deadline that no attempt may use up: the answer needs them."""
@@ -53,7 +53,7 @@ class Chain:
         self.clock = clock
         self._next_panic = float("-inf")
         self._probed: dict[str, float] = {}  # when each link was last probed in panic
-        self._is_fixed = is_fixed(self.links, policy.order)
+        self._tills = [link.till for link in self.links if link.till is not None]
 
     async def deliver(
         self, message: Message, deadline: float, journal: Journal
@@ -111,7 +111,8 @@ class Chain:
 
     def _order(self, message: Message | None) -> tuple[Sequence[Link], list[Attempt]]:
         """Whom to ask one after the other, and what is said of those that others go before."""
-        if self._is_fixed:
+        declared = self.policy.order is Order.DECLARED
+        if declared and not any(till.is_limited for till in self._tills):  # as nearly always
             return self.links, []
         links, moved = arranged(self.links, self.policy.order, message)
         return links, [skipped(link, why) for link, why in moved]

@@ -37,6 +37,10 @@ class Hold(Protocol):
 class Till(Gate, Protocol):
     """The gate of a provider whose messages have a price."""
 
+    @property
+    def is_limited(self) -> bool:
+        """Whether a budget is there that may shut it, or move the provider back."""
+
     def quote(self, message: Message) -> Bill:
         """What it would be billed now; changes nothing."""
 

@@ -16,11 +16,6 @@ Moved = tuple[tuple[Link, SkipReason], ...]
 """The links that others were moved before, with why, in the declared order."""
 
 
-def is_fixed(links: Sequence[Link], order: Order) -> bool:
-    """Whether no message and no money can ever change the declared order."""
-    return order is Order.DECLARED and all(link.till is None for link in links)
-
-
 def arranged(
     links: Sequence[Link], order: Order, message: Message | None
 ) -> tuple[Sequence[Link], Moved]:
@@ -29,7 +24,11 @@ def arranged(
     Whoever's budget is nearly spent goes behind the others. With `cheapest` the price decides, and
     the declared order among equals; an open circuit is preferred to nobody for its price.
     """
-    short = {link for link in links if link.till is not None and link.till.is_short(message)}
+    short = {
+        link
+        for link in links
+        if (till := link.till) is not None and till.is_limited and till.is_short(message)
+    }
     if not short and order is Order.DECLARED:
         return links, ()
     ranks = {

@@ -7,7 +7,7 @@ of fifty that want the last of a budget one gets it.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Container, Iterable, Iterator
+from collections.abc import Collection, Container, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 
@@ -115,33 +115,32 @@ class Books:
 class Hold:
     """What one attempt keeps aside; see `sidecar.delivery.gate.Hold`."""
 
-    __slots__ = ("_accounts", "_till", "_units", "bill")
+    __slots__ = ("_accounts", "_amount", "_till", "_units", "bill")
 
     def __init__(self, till: ProviderTill, bill: Bill) -> None:
         self.bill = bill
         self._till: ProviderTill | None = till
         self._units = till.books.units_of(till.name)
         self._units.held += bill.units
+        self._amount = bill.cost.amount if bill.cost is not None else ZERO
         # These very accounts: a window that turns meanwhile begins with others.
-        self._accounts = till.accounts() if bill.cost is not None and bill.cost.amount else []
+        self._accounts = till.accounts() if self._amount else ()
         for account in self._accounts:
-            account.held += self._amount()
+            account.held += self._amount
 
     def settle(self, *, billable: bool) -> None:
         if (till := self._till) is None:
             return
         self._till = None
-        self._units.held -= self.bill.units
-        self._units.used += self.bill.units if billable else 0
+        units, amount = self.bill.units, self._amount
+        self._units.held -= units
+        self._units.used += units if billable else 0
         for account in self._accounts:
-            account.held -= self._amount()
+            account.held -= amount
             if billable:
-                account.spent += self._amount()
-        if billable and self._accounts:
+                account.spent += amount
+        if billable and till.is_limited:
             till.books.look(till)
-
-    def _amount(self) -> Decimal:
-        return self.bill.cost.amount if self.bill.cost is not None else ZERO
 
 
 class ProviderTill:
@@ -152,10 +151,25 @@ class ProviderTill:
         self.name = name
         self.tariff = tariff
         self.budget = budget
+        self._bills: dict[int, Bill] = {}  # by units, where nothing else decides
+        self._accounts: tuple[Today | None, Sequence[Account]] = (None, ())
+
+    @property
+    def is_limited(self) -> bool:
+        return self.budget is not None or self.books.whole is not None
 
     def quote(self, message: Message) -> Bill:
-        units = self.tariff.units_of(message)
-        amount = self.tariff.charge(units, self.free_left(), self._country(message))
+        tariff = self.tariff
+        units = tariff.units_of(message)
+        if tariff.countries or tariff.free_per_month:
+            return self._bill(units, self.free_left(), self._country(message))
+        found = self._bills.get(units)
+        if found is None:
+            found = self._bills[units] = self._bill(units, 0, None)
+        return found
+
+    def _bill(self, units: int, free_left: int, country: str | None) -> Bill:
+        amount = self.tariff.charge(units, free_left, country)
         return Bill(None if amount is None else Money(amount, self.tariff.currency), units)
 
     def dearness(self, message: Message | None) -> Decimal | None:
@@ -197,19 +211,22 @@ class ProviderTill:
         units = self.books.units_of(self.name)
         return max(0, self.tariff.free_per_month - units.used - units.held)
 
-    def accounts(self) -> list[Account]:
+    def accounts(self) -> Sequence[Account]:
         """Where one more message is written down: its own windows, and those of the whole."""
-        self.books.today()
-        currency = self.tariff.currency
-        return [
-            self.books.account(whose, currency, window)
-            for whose in (self.name, WHOLE)
-            for window in Window
-        ]
+        today = self.books.today()
+        if self._accounts[0] is not today:
+            currency = self.tariff.currency
+            found = [
+                self.books.account(whose, currency, window)
+                for whose in (self.name, WHOLE)
+                for window in Window
+            ]
+            self._accounts = (today, found)
+        return self._accounts[1]
 
     def _exceeded(self, message: Message | None) -> Collection[tuple[str, Window]]:
         """Whose windows this message does not fit any more."""
-        if self.budget is None and self.books.whole is None:
+        if not self.is_limited:
             return ()
         cost = self.dearness(message)
         if not cost:  # what is free fits always; what has no price cannot be weighed
