@@ -1,11 +1,14 @@
 """What a slow provider on one channel costs the other: its times with and without that load.
 
     PYTHONPATH=tests python benchmarks/isolation.py [--rounds 4] [--mails 800] [--callers 200]
+        [--spread 0.2] [--pin]
 
 An SMS provider takes 2 s for each message, and some hundred callers wait for it, each sending again
-when it is answered. Beside that a mail is sent every 10 ms, whether or not the one before has been
-answered, through all that those callers do. Phases with and without the load take turns, so that a
-machine that slows down slows both. The goal: a p99 within 1.5 times.
+when it is answered: with a spread of 0 all of them in the same instant, which is the worst, and
+with 0.2 after 1.6 to 2.4 s, as vendors answer. Beside that a mail is sent every 10 ms, whether or
+not the one before has been answered, through all that those callers do. Phases with and without the
+load take turns, so that a machine that slows down slows both. The goal: a p99 within 1.5 times.
+`--pin` gives the sidecar a core of its own and the tools another.
 """
 
 from __future__ import annotations
@@ -14,6 +17,7 @@ import argparse
 import asyncio
 import json
 import os
+import random
 import subprocess
 import sys
 import tempfile
@@ -40,8 +44,8 @@ chains: {{sms: [twilio], email: [sendgrid]}}
 """
 
 
-async def vendor(seconds: float, head: str, body: bytes) -> asyncio.Server:
-    """A stand-in that accepts everything after so many seconds."""
+async def vendor(seconds: float, head: str, body: bytes, spread: float = 0.0) -> asyncio.Server:
+    """A stand-in that accepts everything after so many seconds, give or take the spread."""
     reply = f"HTTP/1.1 {head}\r\nContent-Length: {len(body)}\r\n\r\n".encode() + body
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -50,7 +54,7 @@ async def vendor(seconds: float, head: str, body: bytes) -> asyncio.Server:
                 head = (await reader.readuntil(b"\r\n\r\n")).lower()
                 length = head.partition(b"content-length:")[2].split(b"\r\n", 1)[0]
                 await reader.readexactly(int(length or 0))
-                await asyncio.sleep(seconds)
+                await asyncio.sleep(seconds * random.uniform(1 - spread, 1 + spread))
                 writer.write(reply)
         writer.close()
 
@@ -63,9 +67,9 @@ class Crowd:
     Beside the one who measures they would hold up the clock, not the sidecar.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, spread: float) -> None:
         self._process = subprocess.Popen(
-            [sys.executable, __file__, "--be-the-crowd"],
+            [sys.executable, __file__, "--be-the-crowd", "--spread", str(spread)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
@@ -90,9 +94,9 @@ class Crowd:
         self._process.stdin.flush()
 
 
-async def crowd() -> None:
+async def crowd(spread: float) -> None:
     """The other end: each line names how many callers there shall be, and the sidecar's port."""
-    server = await vendor(SLOW, "201 Created\r\nContent-Type: application/json", TWILIO)
+    server = await vendor(SLOW, "201 Created\r\nContent-Type: application/json", TWILIO, spread)
     sys.stdout.write(f"{server.sockets[0].getsockname()[1]}\n")
     sys.stdout.flush()
     load: list[asyncio.Task[None]] = []
@@ -130,15 +134,28 @@ def at(took: list[float], part: float) -> float:
     return sorted(took)[int(part * (len(took) - 1))] * 1000
 
 
-async def measure(rounds: int, count: int, callers: int) -> None:
-    others = Crowd()
+def pin(cores: set[int]) -> None:
+    """Keep this process, and those that it begins, to these cores."""
+    os.sched_setaffinity(0, cores)
+
+
+async def measure(rounds: int, count: int, callers: int, spread: float, *, pinned: bool) -> None:
+    own, *rest = sorted(os.sched_getaffinity(0))
+    if pinned:
+        pin(set(rest))
+    others = Crowd(spread)
     server = await vendor(0.0, "202 Accepted\r\nX-Message-Id: sg-1", b"")
     quick = server.sockets[0].getsockname()[1]
     with tempfile.TemporaryDirectory() as home:
         path = Path(home) / "providers.yaml"
         path.write_text(CONFIG.format(slow=others.provider, quick=quick, zeros="0" * 32))
         environ = {"PATH": os.environ["PATH"], "HOME": home}
-        sidecar = await asyncio.to_thread(Sidecar(path, environ).ready)
+        if pinned:
+            pin({own})
+        sidecar = Sidecar(path, environ)
+        if pinned:
+            pin(set(rest))
+        await asyncio.to_thread(sidecar.ready)
         alone: list[float] = []
         beside: list[float] = []
         await mails(sidecar.port, 50)
@@ -164,12 +181,14 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=4)
     parser.add_argument("--mails", type=int, default=800)
     parser.add_argument("--callers", type=int, default=200)
+    parser.add_argument("--spread", type=float, default=0.0)
+    parser.add_argument("--pin", action="store_true")
     parser.add_argument("--be-the-crowd", action="store_true", help=argparse.SUPPRESS)
     given = parser.parse_args()
     if given.be_the_crowd:
-        asyncio.run(crowd())
+        asyncio.run(crowd(given.spread))
         return
-    asyncio.run(measure(given.rounds, given.mails, given.callers))
+    asyncio.run(measure(given.rounds, given.mails, given.callers, given.spread, pinned=given.pin))
 
 
 if __name__ == "__main__":

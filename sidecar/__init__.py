@@ -20,11 +20,14 @@ if TYPE_CHECKING:
         Unavailable,
         Unknown,
     )
-    from sidecar.delivery.model import Message, Receipt
+    from sidecar.delivery.model import Message, Money, Receipt
     from sidecar.delivery.provider import AccountReport, AccountState, InboxItem, Provider
     from sidecar.delivery.segments import Segments, count_segments
+    from sidecar.delivery.tariff import Tariff
+    from sidecar.delivery.verified import Verified
     from sidecar.hookspecs import hookimpl
     from sidecar.network import open_socket, tls_context
+    from sidecar.secret_source import NoSecret, SecretSource
     from sidecar.settings import Duration, ProviderConfig, Secret
     from sidecar.transport import HttpTransport, Reply, error_for_status
 
@@ -41,6 +44,8 @@ __all__ = [
     "LocalFault",
     "Message",
     "Misconfigured",
+    "Money",
+    "NoSecret",
     "PluginNotFound",
     "Provider",
     "ProviderConfig",
@@ -49,10 +54,13 @@ __all__ = [
     "Rejected",
     "Reply",
     "Secret",
+    "SecretSource",
     "Segments",
+    "Tariff",
     "Throttled",
     "Unavailable",
     "Unknown",
+    "Verified",
     "__version__",
     "count_segments",
     "error_for_status",
@@ -64,11 +72,14 @@ __all__ = [
 _ROOMS = {
     "sidecar.delivery.errors": "ConfigError DeliveryError LocalFault Misconfigured PluginNotFound"
     " Refused Rejected Throttled Unavailable Unknown",
-    "sidecar.delivery.model": "Message Receipt",
+    "sidecar.delivery.model": "Message Money Receipt",
     "sidecar.delivery.provider": "AccountReport AccountState InboxItem Provider",
     "sidecar.delivery.segments": "Segments count_segments",
+    "sidecar.delivery.tariff": "Tariff",
+    "sidecar.delivery.verified": "Verified",
     "sidecar.hookspecs": "hookimpl",
     "sidecar.network": "open_socket tls_context",
+    "sidecar.secret_source": "NoSecret SecretSource",
     "sidecar.settings": "Duration ProviderConfig Secret",
     "sidecar.transport": "HttpTransport Reply error_for_status",
 }

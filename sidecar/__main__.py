@@ -26,8 +26,9 @@ def main() -> None:
         gc.disable()
         # Until it serves, a reload is asked for in vain, and the signal's default would end it.
         signal.signal(signal.SIGHUP, signal.SIG_IGN)
-    from sidecar.cli import EX_CONFIG, cli  # noqa: PLC0415  # click and what follows cost 100 ms
+    from sidecar.cli import cli  # noqa: PLC0415  # click and what follows cost 100 ms
     from sidecar.delivery.errors import ConfigError  # noqa: PLC0415  # loaded by now
+    from sidecar.options import EX_CONFIG  # noqa: PLC0415  # loaded by now
 
     try:
         cli(prog_name="otp-sidecar", obj=STARTED)

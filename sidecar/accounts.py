@@ -1,19 +1,32 @@
-"""Reaching every configured account without sending: what `check --online` prints."""
+"""Reaching an account without sending: for `check --online`, and for the running sidecar."""
 
 from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
+from dataclasses import replace
+from itertools import islice
 from typing import Any
 
 from sidecar import logs, transport
 from sidecar.config import Config, ProviderSection
-from sidecar.delivery.errors import DeliveryError
-from sidecar.delivery.provider import AccountReport, AccountState
+from sidecar.delivery.account import UNKNOWN, UNREACHABLE, Finding
+from sidecar.delivery.clock import Clock
+from sidecar.delivery.errors import DeliveryError, Misconfigured
+from sidecar.delivery.provider import AccountReport, AccountState, Provider
 from sidecar.guests import Slow, bounded, why_broken
 
+NOTHING_TO_CHECK = Finding(UNKNOWN, "this kind has no account to reach")
+NOTHING = replace(NOTHING_TO_CHECK, state="nothing_to_check")
+SUMMARY_LIMIT, MOST_FACTS = 500, 32
+"""Characters of a plugin's words, and facts, that are taken."""
+
+_HUGE = 2**63
+
 Report = dict[str, Any]
+Fact = str | int | float | bool
 
 
 def reach_accounts(config: Config, timeout: float) -> Sequence[Report]:
@@ -27,61 +40,94 @@ def reach_accounts(config: Config, timeout: float) -> Sequence[Report]:
 async def check_accounts(config: Config, timeout: float) -> Sequence[Report]:
     """One report a provider, in the file's order; `timeout` in seconds for each, all at once.
 
-    `state` is `ready`, `degraded` or `blocked` as the provider says, `unreachable` where it could
-    not ask, `nothing_to_check`, `not_configured` or `disabled`.
+    `state` is one of `delivery.account.STATES` without `unknown`, or `nothing_to_check`,
+    `not_configured` or `disabled`.
     """
     return await asyncio.gather(*(_check(one, timeout) for one in config.providers.values()))
 
 
+async def ask(
+    opened: Callable[[], AbstractAsyncContextManager[Provider[Any]]],
+    name: str,
+    timeout: float,
+    clock: Clock | None = None,
+) -> Finding:
+    """How the check of `opened()` ended, whatever it did: raise, hang, return something else.
+
+    `name` is the provider's, `timeout` in seconds. The words are short and without secrets.
+    """
+    found: list[Finding] = []
+
+    async def call() -> None:
+        async with opened() as one:
+            found.append(_read(await one.check(timeout=timeout)))
+
+    ended = await bounded(call, f"check {name}", timeout, clock)
+    return found[0] if found else _failed(ended, timeout)  # a close that failed changes nothing
+
+
+def _read(given: object) -> Finding:
+    match given:
+        case None:
+            return NOTHING_TO_CHECK
+        case AccountReport(AccountState() as state, str() as summary, facts):
+            told = replace(given, summary=_clean(summary), facts=_printable(facts))
+            return Finding(state.value, told.summary, told.facts, told)
+        case AccountReport():
+            what = "an AccountReport without a state or a summary"
+        case _:
+            what = f"{type(given).__name__}, not an AccountReport"
+    return Finding(UNREACHABLE, f"the plugin returned {what}")
+
+
+def _failed(ended: BaseException | None, timeout: float) -> Finding:
+    if isinstance(ended, TimeoutError | Slow):
+        return Finding(UNREACHABLE, f"no answer within {timeout:.0f} s")
+    if not isinstance(ended, DeliveryError):  # no more: its text may carry a secret
+        return Finding(UNREACHABLE, f"the plugin raised {type(ended).__name__}")
+    code = getattr(ended, "code", None)
+    told = _clean(f"{why_broken(ended)}{f' ({code})' if isinstance(code, str) else ''}")
+    if isinstance(ended, Misconfigured):  # by its meaning nothing works until a person mends it
+        report = AccountReport(AccountState.BLOCKED, told)
+        return Finding(report.state.value, told, report=report)
+    return Finding(UNREACHABLE, told)
+
+
 async def _check(section: ProviderSection, timeout: float) -> Report:
     if not section.enabled:
-        return _report(section, "disabled", "switched off by `enabled: false`")
+        return _report(section, Finding("disabled", "switched off by `enabled: false`"))
     if section.settings is None or section.missing:
-        return _report(section, "not_configured", f"lacks {', '.join(section.missing)}")
-    found: list[object] = []
-
-    async def ask() -> None:
-        async with section.cls(section.name, section.settings) as one:
-            found.append(await one.check(timeout=timeout))
-
-    ended = await bounded(ask, f"check {section.name}", timeout)
-    if not found:
-        return _report(section, "unreachable", _why(ended, timeout))
-    match found[0]:  # also where its closing failed, or took too long
-        case None:
-            return _report(section, "nothing_to_check", "this kind has no account to reach")
-        case AccountReport(AccountState() as state, str() as summary, facts):
-            told = logs.redactor.clean(summary)
-            return {**_report(section, state.value, told), "facts": _printable(facts)}
-        case other:
-            what = f"the plugin returned {type(other).__name__}, not an AccountReport"
-            return _report(section, "unreachable", what)
+        return _report(section, Finding("not_configured", f"lacks {', '.join(section.missing)}"))
+    found = await ask(lambda: section.cls(section.name, section.settings), section.name, timeout)
+    return _report(section, NOTHING if found is NOTHING_TO_CHECK else found)
 
 
-def _why(ended: BaseException | None, timeout: float) -> str:
-    if isinstance(ended, TimeoutError | Slow):
-        return f"no answer within {timeout:.0f} s"
-    if isinstance(ended, DeliveryError):
-        code = getattr(ended, "code", None)
-        return logs.redactor.clean(f"{why_broken(ended)}{f' ({code})' if code else ''}")
-    return f"the plugin raised {type(ended).__name__}"  # no more: its text may carry a secret
+def _clean(words: str) -> str:
+    whole = words[: 4 * SUMMARY_LIMIT].encode("utf-8", "replace").decode()
+    return " ".join(logs.redactor.clean(whole).split())[:SUMMARY_LIMIT]
 
 
-def _printable(facts: object) -> dict[str, str | int | float | bool]:
+def _printable(facts: object) -> dict[str, Fact]:
     """The facts that are as they should be; a plugin need not be typed."""
     given = facts if isinstance(facts, Mapping) else {}
     return {
-        name: value
-        for name, value in given.items()
-        if isinstance(name, str) and isinstance(value, str | int | float | bool)
+        _clean(name): _clean(value) if isinstance(value, str) else value
+        for name, value in islice(given.items(), MOST_FACTS)
+        if isinstance(name, str) and _is_fact(value)
     }
 
 
-def _report(section: ProviderSection, state: str, summary: str) -> Report:
+def _is_fact(value: object) -> bool:
+    # JSON has no word for what is not finite, and Python none for a number of 5,000 digits.
+    number = isinstance(value, int | float) and abs(value) < _HUGE
+    return number or isinstance(value, str)
+
+
+def _report(section: ProviderSection, found: Finding) -> Report:
     return {
         "provider": section.name,
         "kind": section.kind,
-        "state": state,
-        "summary": summary,
-        "facts": {},
+        "state": found.state,
+        "summary": found.summary,
+        "facts": dict(found.facts),
     }

@@ -11,6 +11,7 @@ from typing import Any
 import structlog
 
 from sidecar import logs, memory, transport
+from sidecar.alerts.bureau import Bureau
 from sidecar.api.door import Door
 from sidecar.api.edge import Face
 from sidecar.blame import Blame
@@ -26,20 +27,20 @@ from sidecar.guests import close_all, open_all
 from sidecar.lag import LoopWatch
 from sidecar.listeners import ListenError
 from sidecar.metrics import Metrics
+from sidecar.money.books import Books
+from sidecar.money.statement import spent_by
 from sidecar.observers import Observers
+from sidecar.preflight import Preflight
 from sidecar.privacy import Fingerprint
 from sidecar.registry import Registry
 from sidecar.reload import Changes, Load, Reloader
-from sidecar.store import DeliveryLog, LogError, LogUnavailable
-from sidecar.store.memory import MemoryLog
-from sidecar.store.sqlite import SqliteLog
+from sidecar.rotation import Rotation
+from sidecar.store import LogError, LogUnavailable
 from sidecar.surroundings import Surroundings
 from sidecar.tokens import TokenFile
+from sidecar.upkeep import keep_tidy, make_log, open_books, why_not_writable
 from sidecar.world import World, build_world, changes_between, refuse_broken, with_fixed
 
-PRUNE_INTERVAL = 60.0
-PRUNE_STEP = 500
-"""Deliveries removed in one step, so that a send never waits behind a long one."""
 READY_CACHE = 1.0
 """Seconds that an answer of the log to a readiness probe is believed."""
 LAST_SECONDS = 2.0
@@ -69,16 +70,29 @@ class Sidecar:
         self.config = config
         self._clock = clock or SystemClock(logs.clock_jumped)
         self._surroundings = surroundings or Surroundings({})
-        self._reloader = Reloader(config, load or (lambda: config), self._apply, self._clock)
+        load_or_keep = load or (lambda: config)
+        self._reloader = Reloader(config, load_or_keep, self._apply, self._clock)
         self._reloads = load is not None
         self._retiring: set[asyncio.Task[None]] = set()
         self._metrics = Metrics()
-        for observer in (CanonicalLine(), self._metrics):
+        self.alerts = Bureau(config, self.links, self._clock, self._metrics)
+        for observer in (CanonicalLine(), self._metrics, self.alerts.lookout):
             registry.register(observer)
         self._observers = Observers(registry)
         transport.use(config.http_client)
-        self._world = build_world(config, self._clock)
-        self._log = _make_log(config)
+        books = Books(self._clock, self.alerts.tell)
+        self._world = build_world(config, self._clock, books=books)
+        self._metrics.watch_money(self._world.books, self.links)
+        self._preflight = Preflight(
+            lambda: self._world,
+            self._clock,
+            tell=self.alerts.tell,
+            spent=lambda name: spent_by(self._world.links.get(name)),
+        )
+        self._rotation = Rotation(
+            registry, self._reloader, load_or_keep, self._clock, lambda: self._world
+        )
+        self._log = make_log(config)
         self.watch = LoopWatch(self._clock, Blame(self.links, registry.home_of).look)
         self._metrics.loop_lag.set_function(lambda: self.watch.longest_lag)
         self._stack = AsyncExitStack()
@@ -96,7 +110,10 @@ class Sidecar:
             await open_all(self.links())
             await self._listen()
             if self._reloads:
+                self._rotation.watch(self._world)
                 self._keep(self._reloader.run())
+                self._keep(self._rotation.run())
+            self._keep(self._preflight.run())
         except BaseException as error:
             if isinstance(error, StartError):
                 failing(error)
@@ -118,6 +135,7 @@ class Sidecar:
         server = self.config.server
         self._stopping = True
         await asyncio.sleep(server.drain_delay)
+        self.alerts.hurry(server.drain)
         if not await self._dispatcher.drain(server.drain):
             await self._dispatcher.stop()  # before the listeners: each caller gets its answer
         await self._stack.aclose()
@@ -125,9 +143,12 @@ class Sidecar:
     async def _open_log(self) -> None:
         try:
             recovered = await self._log.open()
-        except LogError as error:
+            self._stack.push_async_callback(self._log.close)
+            await open_books(self._world.books, self._log)
+        except (LogError, LogUnavailable) as error:
             raise StartError(str(error)) from error
-        self._stack.push_async_callback(self._log.close)
+        self._stack.push_async_callback(self.alerts.close)
+        self.alerts.start()
         try:
             fingerprint = Fingerprint.beside(self.config.log.path)
         except OSError as error:
@@ -144,7 +165,7 @@ class Sidecar:
             self._observers.delivery_ended,
         )
         self._metrics.watch(self._dispatcher, self.links, lambda: self._reloader.state)
-        self._keep(self._keep_pruning())
+        self._keep(keep_tidy(self._log, self._clock, lambda: self.config.log.retention))
         self._keep(self._keep_small())
         self._stack.push_async_callback(self._close_providers)
         self._stack.push_async_callback(self._dispatcher.stop)
@@ -164,6 +185,7 @@ class Sidecar:
             world=lambda: self._world,
             ready=self._why_not_ready,
             reloads=lambda: self._reloader.state,
+            alerts=self.alerts.active,
         )
         self._front = Front(face, server, self.config.limits.in_flight, self._metrics.shed)
         self._stack.push_async_callback(self._front.close)
@@ -185,18 +207,8 @@ class Sidecar:
             return None
         now = self._clock.monotonic()
         if now - self._ready[0] >= READY_CACHE:
-            self._ready = (now, await _why_not_writable(self._log))
+            self._ready = (now, await why_not_writable(self._log))
         return self._ready[1]
-
-    async def _keep_pruning(self) -> None:
-        while True:
-            await asyncio.sleep(PRUNE_INTERVAL)
-            before = self._clock.time() - self.config.log.retention
-            try:
-                while await self._log.prune(before, PRUNE_STEP) == PRUNE_STEP:
-                    pass
-            except LogUnavailable:
-                structlog.get_logger().warning("prune_failed")
 
     async def _keep_small(self) -> None:
         thrift = memory.Thrift(lambda: self._dispatcher.begun, lambda: self._dispatcher.under_way)
@@ -216,7 +228,8 @@ class Sidecar:
     # Reload
 
     def reload(self) -> None:
-        """Read the configuration anew, as soon as possible."""
+        """Read the configuration and its secrets anew, as soon as possible."""
+        self._rotation.expire()
         self._reloader.ask()
 
     async def _apply(self, wanted: Config) -> Changes:
@@ -227,6 +240,7 @@ class Sidecar:
         self._surroundings.share(config.environ)
         try:
             token = self._token(config.server.token_file)
+            config = await self._rotation.rehearse(config)
             world = build_world(config, self._clock, before)
             await self._open_new(world, before)
         except BaseException as error:
@@ -252,7 +266,10 @@ class Sidecar:
         # In one go, without a wait: a send sees the one version or the other.
         before, self._world, self.config = self._world, world, world.config
         world.succeed(before)
+        self.alerts.renew(world.config)
+        self._rotation.watch(world)
         self._dispatcher.routes = world.routes()
+        self._preflight.look_again()
         gone = before.providers() - world.providers()
         if gone:
             retiring = asyncio.create_task(self._retire(gone, self._dispatcher.tasks()))
@@ -264,21 +281,6 @@ class Sidecar:
         if sends:
             await asyncio.wait(sends)  # each has a deadline, so this ends
         await close_all(gone)
-
-
-def _make_log(config: Config) -> DeliveryLog:
-    if config.log.path == ":memory:":
-        return MemoryLog()
-    gaps = config.log.unavailable == "degrade"
-    return SqliteLog(Path(config.log.path), durability=config.log.durability, gaps=gaps)
-
-
-async def _why_not_writable(log: DeliveryLog) -> str | None:
-    try:
-        await log.ping()
-    except LogUnavailable:
-        return "the delivery log cannot be written"
-    return None
 
 
 async def _cancelled(task: asyncio.Task[None]) -> None:

@@ -8,6 +8,7 @@ import structlog
 
 from sidecar import logs
 from sidecar.delivery.model import Attempt, Delivery, Status, Transition
+from sidecar.delivery.policy import total_cost
 from sidecar.hookspecs import hookimpl
 
 
@@ -26,6 +27,7 @@ class CanonicalLine:
             "attempts": [_in_words(attempt) for attempt in delivery.attempts],
             "seconds": round((delivery.ended_at or delivery.started_at) - delivery.started_at, 4),
             "segments": delivery.segments,
+            "cost": None if (cost := total_cost(delivery.attempts)) is None else str(cost),
             "recipient": delivery.recipient,
             "recipient_hash": delivery.recipient_hash,
         }

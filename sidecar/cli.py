@@ -9,42 +9,32 @@ import json
 import os
 import sys
 import time
-from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 import click
 
 from sidecar import __version__, probe
+from sidecar.cost import cost
 from sidecar.delivery.errors import ConfigError
+from sidecar.options import (
+    EX_CONFIG,
+    EX_NEGATIVE,
+    config_option,
+    fail,
+    json_option,
+    load,
+    load_or_fail,
+    option,
+    url_option,
+)
+from sidecar.plugin_commands import Commands
 
-EX_NEGATIVE, EX_CONFIG = 1, 78
 CHECK_TIMEOUT = 10.0
 """Seconds that `check --online` gives each account."""
 
 
-def _option(*names: str, **settings: Any) -> Callable[[Any], Any]:
-    """An option that is also the variable `OTP_SIDECAR_<NAME>`."""
-    long = next(name for name in names if name.startswith("--")).removeprefix("--")
-    variable = f"OTP_SIDECAR_{long.replace('-', '_').upper()}"
-    return click.option(*names, envvar=variable, show_envvar=True, **settings)
-
-
-_config_option = _option(
-    "--config",
-    "-c",
-    default="providers.yaml",
-    show_default=True,
-    type=click.Path(path_type=Path),
-    help="The configuration file.",
-)
-_url_option = _option(
-    "--url", default=probe.DEFAULT_URL, show_default=True, help="The running sidecar."
-)
-_json_option = _option("--json", "as_json", is_flag=True, help="Print JSON.")
-
-
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
 def cli() -> None:
     """Deliver one-time codes through a chain of providers."""
 
@@ -60,14 +50,14 @@ def version() -> None:
     "--ready", is_flag=True, help="Ask whether it takes sends, not only whether it is up."
 )
 @click.option("--wait", default="0s", help="Ask again until yes, for at most this long.")
-@_url_option
+@url_option
 def health(ready: bool, wait: str, url: str) -> None:
     """Ask a running sidecar for its health; exit 0 for yes, 1 for no."""
     sys.exit(probe.main([*(["--ready"] if ready else []), "--wait", wait, "--url", url]))
 
 
 @cli.command()
-@_config_option
+@config_option
 @click.pass_obj
 def run(started: float | None, config: Path) -> None:
     """Serve, until SIGTERM or Ctrl-C."""
@@ -79,7 +69,7 @@ def run(started: float | None, config: Path) -> None:
     from sidecar.surroundings import Surroundings
 
     surroundings = Surroundings(os.environ)
-    loaded, registry = _load(config)
+    loaded, registry = load_or_fail(config)
     logs.redactor.add(loaded.secrets)
     logs.configure()
     surroundings.share(loaded.environ)
@@ -88,25 +78,27 @@ def run(started: float | None, config: Path) -> None:
         sidecar = app.Sidecar(
             loaded,
             registry,
-            load=lambda: _loaded(config, registry, surroundings.own),
+            load=lambda: load(config, registry, surroundings.own),
             surroundings=surroundings,
         )
         runner.run(serve(sidecar, started or time.monotonic()))
     except ConfigError as error:
         runner.LastResort().within(1.0, EX_CONFIG)  # a plugin may have begun a thread
-        _fail(logs.redactor.clean(str(error)), EX_CONFIG)  # a plugin's own words
+        fail(logs.redactor.clean(str(error)), EX_CONFIG)  # a plugin's own words
 
 
 @cli.command()
 @click.argument("file", required=False, type=click.Path(path_type=Path))
-@_config_option
-@_option("--online", is_flag=True, help="Reach each account, without sending.")
-@_json_option
+@config_option
+@option("--online", is_flag=True, help="Reach each account, without sending.")
+@json_option
 def check(file: Path | None, config: Path, online: bool, as_json: bool) -> None:
     """Validate a configuration as a start does."""
     from sidecar.say import say_valid
 
-    loaded, _ = _load(file or config)
+    loaded, registry = load_or_fail(file or config)
+    for name, why in registry.troubles(loaded.references).items():
+        click.echo(f"the secret `{name}` {why}", err=True)  # of an optional provider
     if not online:
         say_valid(loaded, as_json=as_json)
         return
@@ -128,14 +120,14 @@ def config_group() -> None:
 
 
 @config_group.command("show")
-@_config_option
-@_json_option
+@config_option
+@json_option
 def config_show(config: Path, as_json: bool) -> None:
     """Print the effective configuration, with where each value came from."""
     from sidecar.config import effective
     from sidecar.say import print_settings
 
-    shown = effective(_load(config)[0])
+    shown = effective(load_or_fail(config)[0])
     if as_json:
         click.echo(json.dumps(shown, indent=2))
     else:
@@ -167,7 +159,7 @@ def providers() -> None:
 
 
 @providers.command("list")
-@_json_option
+@json_option
 def providers_list(as_json: bool) -> None:
     """List the installed kinds."""
     from sidecar.registry import Registry
@@ -195,12 +187,12 @@ def providers_list(as_json: bool) -> None:
 
 
 @cli.command()
-@_option("--channel", required=True, help="email or sms.")
-@_option("--to", help="The recipient; TEST_EMAIL or TEST_PHONE where absent.")
-@_option("--text", default="Your code is 123456", show_default=True, help="The text.")
-@_option("--subject", help="E-mail only.")
-@_url_option
-@_json_option
+@option("--channel", required=True, help="email or sms.")
+@option("--to", help="The recipient; TEST_EMAIL or TEST_PHONE where absent.")
+@option("--text", default="Your code is 123456", show_default=True, help="The text.")
+@option("--subject", help="E-mail only.")
+@url_option
+@json_option
 def send(
     channel: str, to: str | None, text: str, subject: str | None, url: str, as_json: bool
 ) -> None:
@@ -221,62 +213,48 @@ def send(
 
 
 @cli.command()
-@_option("--channel", required=True, help="email or sms.")
-@_option("--to", help="The recipient it is about; nothing is sent.")
-@_url_option
-@_json_option
+@option("--channel", required=True, help="email or sms.")
+@option("--to", help="The recipient it is about; nothing is sent.")
+@url_option
+@json_option
 def explain(channel: str, to: str | None, url: str, as_json: bool) -> None:
     """Say which chain would be used now, and why each provider is in or out. Sends nothing."""
     from sidecar.privacy import mask
     from sidecar.remote import call
-    from sidecar.say import next_of, standing
+    from sidecar.say import moves, next_of, standing
 
     status, answer = call(url, "GET", "/health")
     if status != 200 or "chains" not in answer:
-        _fail(f"{url} answered {status}: {answer.get('detail', 'not like a sidecar')}", EX_NEGATIVE)
+        fail(f"{url} answered {status}: {answer.get('detail', 'not like a sidecar')}", EX_NEGATIVE)
     chain = answer.get("chains", {}).get(channel)
     if chain is None:
         names = ", ".join(answer.get("chains", {}))
-        _fail(f"no chain serves the channel {channel}; there are: {names}", EX_NEGATIVE)
+        fail(f"no chain serves the channel {channel}; there are: {names}", EX_NEGATIVE)
     if as_json:
         click.echo(json.dumps({"channel": channel, **chain}, indent=2))
         return
     click.echo(f"{channel}{f' to {mask(to)}' if to else ''}: {next_of(chain)}")
     for number, provider in enumerate(chain["providers"], 1):
         click.echo(f"  {number}. {provider['name']:<16} {standing(provider)}")
+    for line in moves(chain):
+        click.echo(f"  {line}")
 
 
-# Small things
+@cli.group("alerts")
+def alerts_group() -> None:
+    """What an operator is told of at once."""
 
 
-def _load(path: Path) -> tuple[Any, Any]:
-    from sidecar.registry import Registry
+@alerts_group.command("test")
+@config_option
+@json_option
+def alerts_test(config: Path, as_json: bool) -> None:
+    """Send one test alert to the configured webhook, and say what it answered."""
+    from sidecar.alerts.trial import send_trial
 
-    registry = Registry()
-    try:
-        return _loaded(path, registry, os.environ), registry
-    except ConfigError as error:
-        _fail(str(error), EX_CONFIG)
-
-
-def _loaded(path: Path, registry: Any, environ: Mapping[str, str]) -> Any:
-    """The configuration at `path`, its token file looked at too. Raises `ConfigError`."""
-    from sidecar.config import load
-    from sidecar.tokens import read_tokens
-
-    loaded = load(path, environ=environ, provider_class=registry.provider_class)
-    try:
-        if loaded.server.token_file is not None:
-            read_tokens(loaded.server.token_file)
-    except (OSError, ValueError) as error:
-        why = getattr(error, "strerror", None) or error
-        place = loaded.origins.get("server.token_file", "").removeprefix(f"{path.name}:")
-        raise ConfigError(
-            f"{path}:{place}: server.token_file: {loaded.server.token_file}: {why}"
-        ) from error
-    return loaded
+    told = send_trial(load_or_fail(config)[0])
+    click.echo(json.dumps(told, indent=2) if as_json else told["summary"])
+    sys.exit(0 if told["delivered"] else EX_NEGATIVE)
 
 
-def _fail(message: str, code: int) -> NoReturn:
-    click.echo(message, err=True)
-    sys.exit(code)
+cli.add_command(cost)

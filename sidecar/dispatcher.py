@@ -22,7 +22,7 @@ from sidecar.declined import (
 from sidecar.delivery.chain import Chain
 from sidecar.delivery.clock import Clock
 from sidecar.delivery.link import Limits
-from sidecar.delivery.model import Attempt, Delivery, Status
+from sidecar.delivery.model import Attempt, Delivery, Message, Status
 from sidecar.delivery.shares import may_wait
 from sidecar.delivery.turns import Turns
 from sidecar.entries import Entries, Wish
@@ -153,7 +153,7 @@ class Dispatcher:
     ) -> Delivery:
         claim = self._entries.claim(wish, body_hash, key_hash)
         deadline = self._deadline(wish, routes)
-        ahead = self._foresee(chain)
+        ahead = self._foresee(chain, wish.message)
         claimed = await self._claim(claim, routes, deadline, ahead)
         if isinstance(claimed, Existing):
             return self._known(claimed)
@@ -170,7 +170,11 @@ class Dispatcher:
             attempts = journal.cut_off()
         await self._turn(claim.channel)
         delivery = self._entries.ended(
-            claim, attempts, wish.asked_at, chain.retry_after, logged=journal.complete
+            claim,
+            attempts,
+            wish.asked_at,
+            lambda: chain.retry_after(message),
+            logged=journal.complete,
         )
         if claimed is not None:
             await self._backlog.finish(claimed, delivery, self._left(deadline) + LAST_MOMENT)
@@ -200,11 +204,12 @@ class Dispatcher:
                 return None
             raise LogRefuses("the delivery log cannot be written; nothing was sent") from error
 
-    def _foresee(self, chain: Chain) -> tuple[Attempt, ...]:
-        if (foreseen := chain.foresee()) is None:
+    def _foresee(self, chain: Chain, message: Message) -> tuple[Attempt, ...]:
+        if (foreseen := chain.foresee(message)) is None:
             return ()
         passed_by, link = foreseen
-        return (*passed_by, under_way(link.name, link.kind, self._clock.time()))
+        bill = None if link.till is None else link.till.quote(message)
+        return (*passed_by, under_way(link.name, link.kind, self._clock.time(), bill))
 
     def _left(self, deadline: float) -> float:
         return deadline - self._clock.monotonic()

@@ -13,6 +13,7 @@ from typing import Any
 import structlog
 
 from sidecar import logs
+from sidecar.delivery.clock import Clock
 from sidecar.delivery.errors import DeliveryError
 from sidecar.delivery.link import Link
 from sidecar.delivery.provider import InboxItem, Provider
@@ -79,11 +80,16 @@ def inbox_of(link: Link) -> Sequence[InboxItem] | None:
         return None
 
 
-async def bounded(call: Callable[[], Awaitable[object]], name: str, seconds: float) -> Ended:
+async def bounded(
+    call: Callable[[], Awaitable[object]], name: str, seconds: float, clock: Clock | None = None
+) -> Ended:
     """Run what `call()` gives as a task called `name`; what it raised, `Slow` or None."""
     task = asyncio.create_task(_kept_inside(call), name=name)
     try:
-        await asyncio.wait({task}, timeout=seconds)
+        if clock is None:
+            await asyncio.wait({task}, timeout=seconds)
+        else:
+            await clock.wait(task, seconds)
     finally:
         if not task.done():
             task.cancel()

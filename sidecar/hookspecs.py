@@ -1,17 +1,24 @@
-"""The three hooks of a plugin. Hooks register and tell; they never carry a message."""
+"""The five hooks of a plugin. Hooks register and tell; they never carry a message."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pluggy
 
 from sidecar.delivery.model import Delivery
 from sidecar.delivery.provider import Provider
 
+if TYPE_CHECKING:  # few files refer to secrets, and few starts are for a plugin's command
+    import click
+
+    from sidecar.secret_source import SecretSource
+
 PROJECT = "sidecar.providers"
 """The entry-point group, and the name pluggy's markers are bound to."""
+SECRETS = "sidecar.secrets"
+"""The entry-point group of the sources of secrets; its names are the schemes."""
 
 hookspec = pluggy.HookspecMarker(PROJECT)
 hookimpl = pluggy.HookimplMarker(PROJECT)
@@ -20,6 +27,21 @@ hookimpl = pluggy.HookimplMarker(PROJECT)
 @hookspec
 def register_providers() -> Sequence[type[Provider[Any]]]:
     """Return the provider classes that this module brings."""
+    return ()
+
+
+@hookspec
+def register_secret_sources() -> Sequence[type[SecretSource]]:
+    """Return the sources of secrets that this module brings."""
+    return ()
+
+
+@hookspec
+def register_commands() -> Sequence[click.Command]:
+    """Return the commands that this module brings to `otp-sidecar`, named as its entry points are.
+
+    Those are of the group `sidecar.commands`. Called where one of them is, and at no other time.
+    """
     return ()
 
 

@@ -11,7 +11,7 @@ import structlog
 from sidecar import crash
 from sidecar.delivery.clock import Clock
 from sidecar.delivery.link import Link
-from sidecar.delivery.model import Attempt, Delivery, Status
+from sidecar.delivery.model import Attempt, Bill, Delivery, Status
 from sidecar.store import Claimed, DeliveryLog, LogUnavailable, NotUnderWay
 from sidecar.store.recovery import under_way
 
@@ -61,42 +61,47 @@ class Journal:
         self._clock = clock
         self._degrade = degrade
         self._seen: tuple[Attempt, ...] = ()
-        self._called: tuple[Link, float] | None = None  # whoever is being called, since when
+        self._called: Attempt | None = None  # the call under way, as the log has it
         self._ahead = ahead
 
     def cut_off(self) -> tuple[Attempt, ...]:
         """The attempts so far, the one under way as `unknown`: for a delivery that is cut off."""
         if self._called is None:
             return self._seen
-        link, at = self._called
-        return (*self._seen, under_way(link.name, link.kind, at))
+        return (*self._seen, self._called)
 
-    async def sending(self, link: Link, so_far: Sequence[Attempt]) -> bool:
-        at = self._clock.time()
-        taken = await self._write(link, so_far, at)
+    async def sending(
+        self, link: Link, so_far: Sequence[Attempt], bill: Bill | None = None
+    ) -> bool:
+        call = under_way(link.name, link.kind, self._clock.time(), bill)
+        taken = await self._write(call, so_far)
         if taken:
             crash.at("sending")
-            self._seen, self._called = tuple(so_far), (link, at)
+            self._seen, self._called = tuple(so_far), call
         return taken
 
-    async def _write(self, link: Link, so_far: Sequence[Attempt], at: float) -> bool:
+    async def _write(self, call: Attempt, so_far: Sequence[Attempt]) -> bool:
         if self._claimed is None:
             return self._degrade
-        if self._is_written(link, so_far):
+        if self._is_written(call, so_far):
             return True
         try:
-            await self._log.sending(self._claimed, so_far, link.name, link.kind, at)
+            await self._log.sending(self._claimed, so_far, call)
         except LogUnavailable as error:
             complain("sending", error)
             self.complete = not self._degrade
             return self._degrade
         return True
 
-    def _is_written(self, link: Link, so_far: Sequence[Attempt]) -> bool:
-        # What was foreseen is of use for the first call alone.
+    def _is_written(self, call: Attempt, so_far: Sequence[Attempt]) -> bool:
+        # What was foreseen is of use for the first call alone, and at the price that was foreseen.
         ahead, self._ahead = self._ahead, ()
-        walked = [*(a.provider for a in so_far), link.name]
-        return not any(a.tried for a in so_far) and [a.provider for a in ahead] == walked
+        walked = [*(a.provider for a in so_far), call.provider]
+        return (
+            not any(a.tried for a in so_far)
+            and [a.provider for a in ahead] == walked
+            and (ahead[-1].cost, ahead[-1].units) == (call.cost, call.units)
+        )
 
 
 class Backlog:

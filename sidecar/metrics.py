@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import platform
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import pairwise
 
 from prometheus_client import CollectorRegistry, Gauge, generate_latest
@@ -11,17 +11,18 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.registry import Collector
 
 from sidecar import __version__
+from sidecar.delivery.account import STATES
 from sidecar.delivery.breaker import State
-from sidecar.delivery.link import Link
-from sidecar.delivery.model import Attempt, Delivery, Outcome, SkipReason
+from sidecar.delivery.model import Attempt, Delivery, Outcome
+from sidecar.delivery.policy import ABSENT
 from sidecar.dispatcher import Dispatcher
 from sidecar.hookspecs import hookimpl
+from sidecar.money.books import Books
+from sidecar.money.gauges import BudgetGauges, Links
 from sidecar.reload import ReloadState
 from sidecar.tallies import Durations, Tally
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
-_ABSENT = frozenset({SkipReason.NOT_CONFIGURED, SkipReason.DISABLED})
-"""Skips that are no failover: nobody counts on a provider that was never there."""
 _BUCKETS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
 
 
@@ -62,16 +63,27 @@ class Metrics:
         self._unknown = Tally(
             "otp_unknown", "Attempts that may have been taken.", ["provider"], reg
         )
+        self._cost = Tally(
+            "otp_cost", "What attempts cost that may be billed.", ["provider", "currency"], reg
+        )
         self._shed = Tally("otp_shed", "Sends that were not begun.", ["reason"], reg)
+        self.alerts = Tally("otp_alerts", "Alerts that were told.", ["event"], reg)
+        self.alert_webhook = Tally(
+            "otp_alert_webhook", "What became of alerts' POSTs.", ["result"], reg
+        )
+        self.alerts_active = Gauge("otp_alerts_active", "Alerts that are active.", registry=reg)
         self.loop_lag = _gauge_of_lag(reg)
-        build = Gauge("otp_build_info", "What is running.", ["version", "python"], registry=reg)
-        build.labels(__version__, platform.python_version()).set(1)
+        _show_build(reg)
 
     def watch(
         self, dispatcher: Dispatcher, links: Links, reloads: Callable[[], ReloadState]
     ) -> None:
         """Compute the gauges from these when scraped."""
         self.registry.register(_State(dispatcher, links, reloads))
+
+    def watch_money(self, books: Books, links: Links) -> None:
+        """Show what is spent of each budget when scraped."""
+        self.registry.register(BudgetGauges(books, links))
 
     def shed(self, reason: str) -> None:
         """Count a send that was declined before it began."""
@@ -94,11 +106,14 @@ class Metrics:
                 self._attempt_seconds.observe(attempt.seconds, channel, provider)
             if outcome is Outcome.UNKNOWN:
                 self._unknown.add(provider)
+            cost = attempt.cost
+            if cost is not None and cost.amount:
+                self._cost.add(provider, cost.currency, by=cost.amount)
         if len(delivery.attempts) > 1:
             self._count_steps(channel, delivery.attempts)
 
     def _count_steps(self, channel: str, attempts: Sequence[Attempt]) -> None:
-        for one, following in pairwise(a for a in attempts if a.reason not in _ABSENT):
+        for one, following in pairwise(a for a in attempts if a.reason not in ABSENT):
             why = one.outcome if one.tried else one.reason or ""
             self._failovers.add(channel, one.provider, following.provider, why)
 
@@ -108,12 +123,14 @@ class Metrics:
         self._transitions.add(provider, after)
 
 
+def _show_build(registry: CollectorRegistry) -> None:
+    build = Gauge("otp_build_info", "What is running.", ["version", "python"], registry=registry)
+    build.labels(__version__, platform.python_version()).set(1)
+
+
 def _gauge_of_lag(registry: CollectorRegistry) -> Gauge:
     text = "The longest delay of the event loop within the last minute."
     return Gauge("otp_event_loop_lag_seconds", text, registry=registry)
-
-
-Links = Callable[[], Iterable[Link]]
 
 
 class _State(Collector):
@@ -137,6 +154,7 @@ class _State(Collector):
                 breakers.add_metric([link.name, one.value], float(one is state))
             zombies.add_metric([link.name], link.zombies)
         yield breakers
+        yield self._accounts()
         yield zombies
         yield self._inflight()
         yield _gauge("otp_log_unwritten", "Ended sends the log lacks.", self._dispatcher.unwritten)
@@ -154,6 +172,15 @@ class _State(Collector):
             "When the configuration in effect was loaded.",
             reloads.loaded_at,
         )
+
+    def _accounts(self) -> Metric:
+        text = "1 for the state that the latest check of an account found."
+        family = GaugeMetricFamily("otp_account_state", text, labels=["provider", "state"])
+        for link in self._links():
+            for state in STATES:
+                found = state == link.standing.account.finding.state
+                family.add_metric([link.name, state], float(found))
+        return family
 
     def _inflight(self) -> Metric:
         family = GaugeMetricFamily("otp_inflight", "Sends under way.", labels=["channel"])

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from difflib import get_close_matches
+from functools import cached_property
 from importlib.metadata import EntryPoint, entry_points
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pluggy
 
@@ -13,6 +14,10 @@ from sidecar import hookspecs
 from sidecar.contract import breach_of, in_one_line
 from sidecar.delivery.errors import ConfigError, PluginNotFound
 from sidecar.delivery.provider import Provider
+
+if TYPE_CHECKING:
+    from sidecar.config.references import Answers, Reference
+    from sidecar.safe import Safe
 
 
 class Registry:
@@ -49,17 +54,39 @@ class Registry:
             self._classes[kind] = self._load(kind)
         return self._classes[kind]
 
+    @cached_property
+    def safe(self) -> Safe:
+        """The secrets that plugins fetched, for as long as the process lives."""
+        from sidecar.safe import Safe  # noqa: PLC0415  # few files refer to secrets
+        from sidecar.sources import Sources  # noqa: PLC0415
+
+        return Safe(Sources(self._register).of)
+
+    def resolve(self, references: Collection[Reference], environ: Mapping[str, str]) -> Answers:
+        """The values of secrets that a file refers to; see `sidecar.safe`. Blocks for seconds."""
+        return self.safe.resolve(references, environ)
+
+    def troubles(self, references: Collection[Reference]) -> dict[str, str]:
+        """Why some of these cannot be had, by how a person is told of them."""
+        return self.safe.troubles(references) if references else {}
+
     def home_of(self, kind: str) -> str | None:
         """The module of the class that serves `kind`; None where it was not loaded."""
         found = self._classes.get(kind)
         return found.__module__ if found is not None else None
 
+    def commands_of(self, entry: EntryPoint) -> Sequence[object]:
+        """What the plugin behind `entry` returns from `register_commands`; may raise anything."""
+        manager = pluggy.PluginManager(hookspecs.PROJECT)
+        manager.add_hookspecs(hookspecs)
+        manager.register(entry.load())
+        return [command for brought in manager.hook.register_commands() for command in brought]
+
     def _load(self, kind: str) -> type[Provider[Any]]:
         entry = self._entry_point(kind)
         try:
             plugin = entry.load()
-            if not self._manager.is_registered(plugin):  # one module may serve several kinds
-                self._manager.register(plugin)
+            self._register(plugin)
             register = getattr(plugin, "register_providers", None)
             found = _of_kind(register(), kind) if register else None
             breach = breach_of(found) if found is not None else None
@@ -81,6 +108,10 @@ class Registry:
                 f"{found.__name__} {breach}"
             )
         return found
+
+    def _register(self, plugin: object) -> None:
+        if not self._manager.is_registered(plugin):  # one module may serve several kinds
+            self._manager.register(plugin)
 
     def _entry_point(self, kind: str) -> EntryPoint:
         # A look opens a file of every installed distribution, 7 ms; a plugin that was installed

@@ -59,12 +59,18 @@ class Reloader:
         self._clock = clock
         self._asked = False
         self._woken = asyncio.Event()
+        self._waiting: list[asyncio.Future[None]] = []
         self._watching: asyncio.Task[None] | None = None
 
     def ask(self) -> None:
         """Load as soon as possible, whether or not anything changed."""
         self._asked = True
         self._woken.set()
+
+    async def ended(self) -> None:
+        """Return when what was asked for so far has been loaded, or refused."""
+        self._waiting.append(asyncio.get_running_loop().create_future())
+        await self._waiting[-1]
 
     async def run(self) -> None:
         """Until cancelled."""
@@ -76,9 +82,13 @@ class Reloader:
                         await self._woken.wait()
                 self._woken.clear()
                 asked, self._asked = self._asked, False
+                waiting, self._waiting = self._waiting, []
                 # After a fault everything is loaded anew: a file that was lacking may be there now.
                 if asked or self.state.error or await asyncio.to_thread(have_changed, self._seen):
                     await self._reload(asked=asked)
+                for one in waiting:
+                    if not one.done():
+                        one.set_result(None)
         finally:
             self._stop_watching()
 

@@ -61,17 +61,51 @@ def next_of(chain: Mapping[str, Any]) -> str:
 
 
 def standing(provider: Mapping[str, Any]) -> str:
-    """Whether a provider is in or out, and why."""
+    """Whether a provider is in or out, and why; what is amiss with its account on top."""
+    account = provider["account"]
+    told = f"; account {account['state']}: {account['summary']}"
+    return _standing(provider) + ("" if account["state"] in ("ready", "unknown") else told)
+
+
+def _standing(provider: Mapping[str, Any]) -> str:
     circuit = provider["circuit"]
     if provider["usable"]:
-        return f"in   circuit {circuit['state']} {circuit['failures']}"
+        return f"in   circuit {circuit['state']} {circuit['failures']}{_money(provider)}"
     why = provider["skipped_because"]
     if provider["missing"]:
         why += f", lacks {', '.join(provider['missing'])}"
     if provider["broken"]:
         why += f", {provider['broken']}"
     waits = provider["throttled_for"] or circuit["seconds_to_half_open"]
-    return f"out  {why}" + (f", for {waits:.0f} s more" if waits else "")
+    if why == "preflight":
+        waits = provider["account"]["next_check_in"]
+    return f"out  {why}" + (f", for {waits:.0f} s more" if waits else "") + _money(provider)
+
+
+def _money(provider: Mapping[str, Any]) -> str:
+    """What it costs, and how far its budget is."""
+    cost = provider.get("cost")
+    if not cost:
+        return ""
+    told = f"; {cost['price']}"
+    if cost["free_left"] is not None:
+        told += f" ({cost['free_left']} left)"
+    for window, spent in (("monthly", "spent_this_month"), ("daily", "spent_today")):
+        if cost["budget"] and cost["budget"][window]:
+            told += f"; {cost[spent]} of {cost['budget'][window]} {cost['currency']} {window}"
+    return told
+
+
+def moves(chain: Mapping[str, Any]) -> Iterator[str]:
+    """Who was moved behind others, and why."""
+    for moved in chain.get("moved_back", []):
+        yield f"{moved['provider']} is asked after others: {_WHY_MOVED[moved['reason']]}"
+
+
+_WHY_MOVED = {
+    "soft_budget": "most of a budget is spent",
+    "dearer": "the chain asks the cheapest first",
+}
 
 
 def print_settings(shown: Mapping[str, Any]) -> None:

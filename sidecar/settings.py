@@ -3,9 +3,23 @@
 from __future__ import annotations
 
 import re
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, field_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    InstanceOf,
+    PlainSerializer,
+    SecretStr,
+    WithJsonSchema,
+    field_validator,
+    model_validator,
+)
+
+from sidecar.delivery.model import Money
+from sidecar.money.amounts import PATTERN, parse_money
 
 _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 LONGEST = 3650 * 86_400.0
@@ -35,6 +49,15 @@ Duration = Annotated[
     Field(description="seconds, or a text such as 10s, 250ms, 5m, 24h, 30d"),
 ]
 """Seconds as a float; written `10s`, `250ms`, `5m`, `24h`, `30d`, or as a bare number."""
+
+
+Amount = Annotated[
+    InstanceOf[Money],
+    BeforeValidator(parse_money),
+    PlainSerializer(str),
+    WithJsonSchema({"type": "string", "pattern": f"^{PATTERN.pattern}$"}),
+]
+"""Money, written `100.00 USD`: never a float, and never without its currency (ISO 4217)."""
 
 
 class Secret(SecretStr):
@@ -68,11 +91,67 @@ class BreakerOverride(Settings):
     slow_call: Duration | None = None
 
 
+class PriceOverride(Settings):
+    """A provider's `price:`, over any part of the tariff that its class publishes.
+
+    `countries` has other prices by the recipient's country (ISO 3166-1 alpha-2). `free_per_month`
+    counts what the price counts: messages or segments.
+    """
+
+    per_message: Amount | None = None
+    per_segment: Amount | None = None
+    countries: dict[Annotated[str, Field(pattern=r"^[A-Z]{2}$")], Amount] = Field(default={})
+    free_per_month: int | None = Field(default=None, ge=0)
+
+    @model_validator(mode="after")
+    def _is_one_price(self) -> PriceOverride:
+        if self.per_message is not None and self.per_segment is not None:
+            raise ValueError("takes `per_message` or `per_segment`, not both")
+        if len(self.currencies()) > 1:
+            raise ValueError("must be in one currency")
+        return self
+
+    def currencies(self) -> set[str]:
+        """Those of its amounts."""
+        amounts = (self.per_message, self.per_segment, *self.countries.values())
+        return {amount.currency for amount in amounts if amount is not None}
+
+
+class BudgetSection(Settings):
+    """A provider's or the file's `budget:`; the windows are those of UTC.
+
+    `soft` is the part from which on a provider goes behind the others of its chain.
+    """
+
+    monthly: Amount | None = None
+    daily: Amount | None = None
+    soft: float = Field(default=0.8, gt=0.0, le=1.0)
+
+    @model_validator(mode="after")
+    def _is_one_currency(self) -> BudgetSection:
+        if self.monthly is None and self.daily is None:
+            raise ValueError("needs `monthly`, `daily` or both")
+        if len(self.currencies()) > 1:
+            raise ValueError("must be in one currency")
+        return self
+
+    def currencies(self) -> set[str]:
+        """Those of its amounts."""
+        return {one.currency for one in (self.monthly, self.daily) if one is not None}
+
+
+# YAML 1.1 reads the word `off` as false.
+PreflightMode = Annotated[
+    Literal["observe", "skip", "off"], BeforeValidator(lambda v: "off" if v is False else v)
+]
+
+
 class ProviderConfig(Settings):
     """What every provider takes. A plugin's `Config` extends it with its own keys.
 
     `optional`: absent variables or credentials leave it out, visibly, and are no error.
-    `allow_private`: its endpoint may be a loopback or private address.
+    `allow_private`: its endpoint may be a loopback or private address. `preflight`: its account is
+    looked at every few minutes and shown; `skip` also keeps from it what it would surely refuse.
     """
 
     kind: str
@@ -80,7 +159,10 @@ class ProviderConfig(Settings):
     enabled: bool = True
     allow_private: bool = False
     timeout: Duration = Field(default=4.0, gt=0.0, le=30.0)
+    preflight: PreflightMode = "observe"
     breaker: BreakerOverride | None = None
+    price: PriceOverride | None = None
+    budget: BudgetSection | None = None
 
     @field_validator("*", mode="after")
     @classmethod

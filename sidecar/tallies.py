@@ -11,6 +11,7 @@ import os
 import time
 from bisect import bisect_left
 from collections.abc import Iterator, Sequence
+from decimal import Decimal
 from itertools import accumulate
 
 from prometheus_client import CollectorRegistry
@@ -30,22 +31,22 @@ class Tally(Collector):
     ) -> None:
         self._about = (name, text)
         self._labels = labels
-        self._counts: dict[tuple[str, ...], int] = {}
+        self._counts: dict[tuple[str, ...], int | Decimal] = {}
         self._created: dict[tuple[str, ...], float] = {}
         registry.register(self)
 
-    def add(self, *values: str) -> None:
-        """Count one more, with these values of the labels."""
+    def add(self, *values: str, by: int | Decimal = 1) -> None:
+        """Count one more, or `by`, with these values of the labels."""
         try:
-            self._counts[values] += 1
+            self._counts[values] += by
         except KeyError:
-            self._counts[values] = 1
+            self._counts[values] = by
             self._created[values] = time.time()
 
     def collect(self) -> Iterator[Metric]:
         family = CounterMetricFamily(*self._about, labels=self._labels)
         for values, count in self._counts.items():
-            family.add_metric(values, count, self._created[values] if _CREATED else None)
+            family.add_metric(values, float(count), self._created[values] if _CREATED else None)
         yield family
 
 

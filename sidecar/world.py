@@ -3,23 +3,27 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
 import structlog
 
 from sidecar import logs
-from sidecar.config import Config, ProviderSection
+from sidecar.config import ChainSection, Config, ProviderSection
+from sidecar.delivery.account import AccountGate
 from sidecar.delivery.breaker import Breaker, BreakerSettings
 from sidecar.delivery.chain import Chain
 from sidecar.delivery.clock import Clock
 from sidecar.delivery.errors import ConfigError
-from sidecar.delivery.link import Limits, Link, Room
+from sidecar.delivery.gate import Gate
+from sidecar.delivery.link import Limits, Link, Room, Standing
 from sidecar.delivery.policy import ChainPolicy, Verdict
 from sidecar.delivery.provider import Provider
 from sidecar.dispatcher import Routes
 from sidecar.guests import why_broken
+from sidecar.money.books import Books
+from sidecar.money.sections import budget_of, till_of
 from sidecar.settings import BreakerOverride, ProviderConfig
 
 _FIXED = {
@@ -41,8 +45,8 @@ _FIXED = {
 class World:
     """What sends walk through. `links` are all declared providers, in the file's order.
 
-    `room` is the process's own and outlives this version; `limits` are what this version wants of
-    it.
+    `room` and `books` are the process's own and outlive this version; `limits` are what it wants of
+    the room.
     """
 
     config: Config
@@ -50,6 +54,7 @@ class World:
     chains: Mapping[str, Chain]
     room: Room
     limits: Limits
+    books: Books
 
     def routes(self) -> Routes:
         config = self.config
@@ -67,6 +72,7 @@ class World:
             if channel in before.chains:
                 chain.take_over(before.chains[channel])
         self.room.resize(self.limits, self.chains)
+        self.books.whole = budget_of(self.config.budget)
         for link in self.links.values():
             # Whoever reloads may have mended the account: it is tried at once, not in a minute.
             if link.breaker.reason == Verdict.MISCONFIGURED:
@@ -77,9 +83,12 @@ class World:
         return {link.provider for link in self.links.values() if link.provider is not None}
 
 
-def build_world(config: Config, clock: Clock, before: World | None = None) -> World:
+def build_world(
+    config: Config, clock: Clock, before: World | None = None, books: Books | None = None
+) -> World:
     """Build every provider, link and chain of `config`; opens nothing, and changes nothing yet.
 
+    `books` are the process's own, as the version `before` has them; new ones where there are none.
     Of the version `before` it keeps each provider whose settings are the same, with its circuit and
     all that is known of it. A plugin that raises in its constructor is left out, visibly
     (`Link.broken`); the others work on. Raises `ConfigError` where a provider refuses to exist.
@@ -91,29 +100,44 @@ def build_world(config: Config, clock: Clock, before: World | None = None) -> Wo
         queue_wait=config.limits.queue_wait,
     )
     room = Room(limits, clock, config.chains) if before is None else before.room
-    links = {name: _link(one, config, before, clock) for name, one in config.providers.items()}
+    if before is not None:
+        books = before.books
+    else:
+        books = books or Books(clock)
+        books.whole = budget_of(config.budget)
+    links = {
+        name: _link(one, config, before, books, clock) for name, one in config.providers.items()
+    }
     chains = {
         channel: Chain(
             channel,
             [links[name] for name in one.providers],
-            ChainPolicy(one.on_unknown, one.on_rejected, one.panic, one.max_unknown_failovers),
+            _policy(one),
             room,
             clock,
         )
         for channel, one in config.chains.items()
     }
-    return World(config, links, chains, room, limits)
+    return World(config, links, chains, room, limits, books)
 
 
-def _link(section: ProviderSection, config: Config, before: World | None, clock: Clock) -> Link:
+def _policy(chain: ChainSection) -> ChainPolicy:
+    return ChainPolicy(
+        chain.on_unknown, chain.on_rejected, chain.panic, chain.max_unknown_failovers, chain.order
+    )
+
+
+def _link(
+    section: ProviderSection, config: Config, before: World | None, books: Books, clock: Clock
+) -> Link:
     old = before.links.get(section.name) if before else None
     if before is None or old is None or old.broken:  # a broken one gets another chance
-        return _new_link(section, clock)
+        return _new_link(section, books, clock)
     was = before.config.providers[section.name]
     if old.provider is None and section == was:
         return old
     if old.provider is None or not _is_same_account(section, config, before.config):
-        return _new_link(section, clock)
+        return _new_link(section, books, clock)
     if section == was:
         return old
     return Link(
@@ -127,11 +151,14 @@ def _link(section: ProviderSection, config: Config, before: World | None, clock:
         told_late=_told_late,
         strike=logs.redactor.clean,
         standing=old.standing,
+        till=till_of(section, books),
+        gates=_gates(section, old.provider, old.standing, clock),
     )
 
 
-def _new_link(section: ProviderSection, clock: Clock) -> Link:
+def _new_link(section: ProviderSection, books: Books, clock: Clock) -> Link:
     provider, fault = _provider(section)
+    standing = Standing()
     return Link(
         section.name,
         section.kind,
@@ -144,7 +171,20 @@ def _new_link(section: ProviderSection, clock: Clock) -> Link:
         broken=fault,
         told_late=_told_late,
         strike=logs.redactor.clean,
+        till=till_of(section, books),
+        standing=standing,
+        gates=_gates(section, provider, standing, clock),
     )
+
+
+def _gates(
+    section: ProviderSection, provider: Provider[Any] | None, standing: Standing, clock: Clock
+) -> Sequence[Gate]:
+    """What else may keep `provider` out."""
+    if provider is None or section.settings is None or section.settings.preflight != "skip":
+        return ()
+    strike, failed = logs.redactor.clean, _told_would_refuse_failed
+    return (AccountGate(provider, standing.account, clock, strike=strike, failed=failed),)
 
 
 def _is_same_account(section: ProviderSection, config: Config, before: Config) -> bool:
@@ -155,14 +195,22 @@ def _is_same_account(section: ProviderSection, config: Config, before: Config) -
     return (
         section.cls is was.cls
         and not (section.missing or was.missing)
-        and _own(section.settings) == _own(was.settings)
+        and not has_other_settings(section, was)
         and not _sees_a_change(section.cls, config.environ, before.environ)
     )
 
 
+def has_other_settings(section: ProviderSection, was: ProviderSection) -> bool:
+    """Whether the provider itself, built from `section`, would be told something else."""
+    if section.settings is None or was.settings is None:
+        return section.settings is not was.settings
+    return _own(section.settings) != _own(was.settings)
+
+
 def _own(settings: ProviderConfig) -> ProviderConfig:
     """The settings but for those that the chain obeys, and not the provider itself."""
-    ours = {"enabled": True, "optional": False, "timeout": 1.0, "breaker": None}
+    ours: dict[str, object] = {"enabled": True, "optional": False, "timeout": 1.0, "breaker": None}
+    ours |= {"preflight": "observe", "price": None, "budget": None}
     return settings.model_copy(update=ours)
 
 
@@ -180,6 +228,10 @@ def _breaker(section: ProviderSection, clock: Clock) -> Breaker:
 
 def _told_late(name: str, how: str) -> None:
     structlog.get_logger().warning("late_result", provider=name, outcome=how)
+
+
+def _told_would_refuse_failed(name: str, error: str) -> None:
+    structlog.get_logger().error("would_refuse_failed", provider=name, error=error)
 
 
 def _provider(section: ProviderSection) -> tuple[Provider[Any] | None, str | None]:

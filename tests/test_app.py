@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from sidecar import app
+from sidecar import app, upkeep
 from sidecar.config import load
 from sidecar.delivery.model import Delivery, Status
 from sidecar.registry import Registry
@@ -20,7 +20,7 @@ chains: {sms: [console]}
 
 
 async def test_deliveries_older_than_the_retention_are_pruned(tmp_path, monkeypatch):
-    monkeypatch.setattr(app, "PRUNE_INTERVAL", 0.0)
+    monkeypatch.setattr(upkeep, "INTERVAL", 0.0)
     path = tmp_path / "providers.yaml"
     path.write_text(TEXT)
     registry = Registry()
@@ -33,7 +33,7 @@ async def test_deliveries_older_than_the_retention_are_pruned(tmp_path, monkeypa
         at = clock.time() - age
         claimed = await log.claim(Claim(name, "sms", "otp", "", "", "", at), keep_keys=DAY)
         await log.finish(claimed, Delivery(name, "sms", "otp", Status.ACCEPTED, at, at))
-    pruning = asyncio.create_task(sidecar._keep_pruning())
+    pruning = asyncio.create_task(upkeep.keep_tidy(log, clock, lambda: config.log.retention))
     while await log.get("old") is not None:  # noqa: ASYNC110  # pruning tells nobody
         await asyncio.sleep(0)
     assert await log.get("young") is not None

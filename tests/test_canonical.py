@@ -63,6 +63,7 @@ def test_its_keys_and_their_order(out):
         ("attempts", ["sns: unavailable, refused, E1", "twilio: accepted"]),
         ("seconds", 0.3123),
         ("segments", 1),
+        ("cost", None),
         ("recipient", "+1******2671"),
         ("recipient_hash", "ab12cd34"),
         ("logged", False),

@@ -41,9 +41,9 @@ class FlakyLog(MemoryLog):
         self._say("claim")
         return await super().claim(claim, keep_keys=keep_keys, first=first)
 
-    async def sending(self, claimed, so_far, provider, kind, at):
+    async def sending(self, claimed, so_far, call):
         self._say("sending")
-        return await super().sending(claimed, so_far, provider, kind, at)
+        return await super().sending(claimed, so_far, call)
 
     async def finish(self, claimed, delivery):
         self._say("finish")
@@ -147,8 +147,8 @@ async def test_what_was_foreseen_and_did_not_come_true_is_written_anew():
     chain = house.dispatcher.routes.chains["sms"]
     foresee = chain.foresee
 
-    def and_then_it_is_gone():
-        foreseen = foresee()
+    def and_then_it_is_gone(message):
+        foreseen = foresee(message)
         chain.links[0].enabled = False
         return foreseen
 

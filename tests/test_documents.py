@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 import sys
@@ -9,10 +10,12 @@ import tomllib
 
 import pytest
 
+from sidecar import hookspecs
 from sidecar.api.docs import openapi
 from sidecar.api.schema import SendRequest
 from sidecar.api.sending import _ENDS
-from sidecar.config.model import ChainSection, Limits, Log, Server
+from sidecar.config import Alerts
+from sidecar.config.model import ChainSection, Limits, Log, Preflight, Secrets, Server
 from sidecar.declined import Declined
 from sidecar.delivery.model import Outcome, Status
 from sidecar.metrics import Metrics
@@ -63,8 +66,9 @@ def test_every_setting_is_described_and_no_other(document):
     text = document("docs/configuration.md")
     general, breaker, provider, chain = re.split(r"^### .*$", text, flags=re.MULTILINE)[:4]
     sections = {"server": Server, "log": Log, "limits": Limits}
+    sections |= {"alerts": Alerts, "preflight": Preflight, "secrets": Secrets}
     names = {f"{s}.{key}" for s, model in sections.items() for key in model.model_fields}
-    names |= {"version", "environment", "breaker", "http_client", "providers", "chains"}
+    names |= {"version", "environment", "breaker", "budget", "http_client", "providers", "chains"}
     assert first_cells(general) == names
     assert first_cells(breaker) == set(BreakerOverride.model_fields)
     registry = Registry()
@@ -91,7 +95,10 @@ def test_every_metric_is_described_and_no_other(document):
     counted = set(re.findall(r"^# TYPE (otp_\w+)", page, re.MULTILINE))
     counted = {name for name in counted if not name.endswith("_created")}
     computed = {
+        "otp_account_state",
         "otp_breaker_state",
+        "otp_budget_limit",
+        "otp_budget_spent",
         "otp_zombie_attempts",
         "otp_inflight",
         "otp_log_unwritten",
@@ -145,6 +152,41 @@ def test_the_provider_in_the_guide_works(document, tmp_path, root):
     passed = re.search(r"(\d+) passed", ran.stdout)
     assert passed is not None
     assert int(passed[1]) >= 25, "some thirty, as the guide says"
+
+
+def test_every_hook_is_shown_in_the_guide_and_no_other(document):
+    guide = document("docs/writing-a-provider.md")
+    specified = {n for n, f in vars(hookspecs).items() if hasattr(f, f"{hookspecs.PROJECT}_spec")}
+    shown = re.findall(r"^@hookimpl\ndef (\w+)\(", guide, re.MULTILINE)
+    assert set(shown) == specified
+    assert len(specified) == 5
+
+
+def test_the_command_in_the_guide_works(document, tmp_path):
+    guide = document("docs/writing-a-provider.md")
+    (provider,) = re.findall(r'```python\n("""Acme SMS.*?)```', guide, re.DOTALL)
+    toml, module = re.findall(r"```\w+\n(.*?)```", guide.partition("## Commands")[2], re.DOTALL)[:2]
+    (tmp_path / "sidecar_acme.py").write_text(provider)
+    (tmp_path / "sidecar_acme_commands.py").write_text(module)
+    info = tmp_path / "sidecar_acme-1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: sidecar-acme\nVersion: 1.0\n")
+    groups = {"sidecar.providers": {"acme": "sidecar_acme"}}
+    groups |= tomllib.loads(toml)["project"]["entry-points"]
+    points = [f"[{g}]\n" + "".join(f"{k} = {v}\n" for k, v in p.items()) for g, p in groups.items()]
+    (info / "entry_points.txt").write_text("".join(points))
+    file = "providers: {acme: {token: canary-token}}\nchains: {sms: [acme]}\n"
+    (tmp_path / "providers.yaml").write_text(file)
+
+    def run(*arguments):
+        command = [sys.executable, "-m", "sidecar", "acme", "rate", *arguments]
+        environ = {"PYTHONPATH": str(tmp_path), "PATH": os.environ["PATH"]}
+        options = {"cwd": tmp_path, "env": environ, "stdin": subprocess.DEVNULL}
+        return subprocess.run(command, **options, capture_output=True, text=True, check=False)
+
+    done = run("40", "--yes", "--json")
+    assert (done.returncode, done.stdout) == (0, '{\n  "rate": 40\n}\n'), done.stderr
+    assert [run("40").returncode, run("60", "--burst", "--yes").returncode] == [2, 1]
 
 
 def test_the_readme_is_the_road_that_the_makefile_has(document):

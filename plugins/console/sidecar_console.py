@@ -21,6 +21,7 @@ from sidecar import (
     Provider,
     ProviderConfig,
     Receipt,
+    Tariff,
     Unavailable,
     hookimpl,
 )
@@ -35,6 +36,7 @@ class Console(Provider[ProviderConfig]):
     kind = "console"
     channels = frozenset({"email", "sms"})
     Config = ProviderConfig
+    tariff = Tariff.per_message("0 USD", dated="2026-11-29", source="nothing is sent")
     development_only = True
 
     def __init__(self, name: str, config: ProviderConfig) -> None:

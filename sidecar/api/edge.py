@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
 import structlog
 from aiohttp import HttpVersion10, HttpVersion11, hdrs, web
 
+from sidecar.alerts.desk import Case
 from sidecar.api.asked import Asked
 from sidecar.api.connections import Connection
 from sidecar.api.door import Door
@@ -38,6 +39,7 @@ class Face:
     world: Callable[[], World]
     ready: Callable[[], Awaitable[str | None]]
     reloads: Callable[[], ReloadState]
+    alerts: Callable[[], Sequence[Case]] = tuple
 
 
 _VERSIONS = (HttpVersion11, HttpVersion10)

@@ -3,18 +3,25 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
 from sidecar import __version__
+from sidecar.alerts.desk import Case
 from sidecar.delivery.chain import Chain
 from sidecar.delivery.link import Link
 from sidecar.delivery.model import Attempt
+from sidecar.delivery.order import arranged
 from sidecar.dispatcher import Dispatcher
 from sidecar.lag import LoopWatch
+from sidecar.money.books import ProviderTill
+from sidecar.money.statement import dump_till, dump_whole
 from sidecar.reload import ReloadState
 from sidecar.world import World
 
+ALERTS = 100
+"""Active alerts that the document shows; `otp_alerts_active` counts them all."""
 _ROLES = ("primary", "secondary", "tertiary", "quaternary", "quinary")
 
 
@@ -42,6 +49,7 @@ def dump_health(world: World, dispatcher: Dispatcher, reloads: ReloadState) -> d
         "in_flight": world.room.in_flight,
         "waiting": world.room.waiting,
         "unwritten": dispatcher.unwritten,
+        "budget": dump_whole(world.books),
         "chains": chains,
         "providers_without_chain": [
             dump_link(link, None)
@@ -55,6 +63,8 @@ def _chain(chain: Chain) -> dict[str, Any]:
     configured = [
         link for link in chain.links if link.enabled and (link.provider is not None or link.broken)
     ]
+    order, moved = arranged(chain.links, chain.policy.order, None)
+    configured.sort(key=order.index)
     usable = [link for link in configured if link.would_skip() is None]
     on_primary = bool(usable) and usable[0] is configured[0]
     return {
@@ -63,6 +73,9 @@ def _chain(chain: Chain) -> dict[str, Any]:
         "on_unknown": chain.policy.on_unknown.value,
         "on_rejected": chain.policy.on_rejected.value,
         "panic": chain.policy.panic.value,
+        "order": chain.policy.order.value,
+        "asked_in_order": [link.name for link in order],
+        "moved_back": [{"provider": link.name, "reason": why.value} for link, why in moved],
         "providers": [dump_link(link, role(i)) for i, link in enumerate(chain.links)],
     }
 
@@ -86,11 +99,27 @@ def dump_link(link: Link, role: str | None) -> dict[str, Any]:
             "seconds_to_half_open": _rounded(link.breaker.seconds_to_half_open()),
             "reason": link.breaker.reason,
         },
+        "cost": dump_till(link.till) if isinstance(link.till, ProviderTill) else None,
+        "account": _account(link),
         "throttled_for": _rounded(link.throttled_for()),
         "in_flight": link.in_flight,
         "zombies": link.zombies,
         "last_error": _last_error(link.last_error),
         "last_success": _moment(link.last_success_at),
+    }
+
+
+def _account(link: Link) -> dict[str, Any]:
+    """What is known of the account; `passed_by` is why the latest message was kept from it."""
+    account = link.standing.account
+    found = account.finding
+    return {
+        "state": found.state,
+        "summary": found.summary,
+        "facts": dict(found.facts),
+        "checked_at": _moment(account.checked_at),
+        "next_check_in": _rounded(account.next_check_in(link.clock)),
+        "passed_by": account.passed_by,
     }
 
 
@@ -109,6 +138,19 @@ def dump_loop(watch: LoopWatch) -> dict[str, Any]:
             "at": _moment(block.at),
         },
     }
+
+
+def dump_alerts(cases: Sequence[Case]) -> list[dict[str, Any]]:
+    """What is bad now, the latest first, `ALERTS` of them at most."""
+    return [
+        {
+            "event": case.alert.event,
+            "subject": case.alert.subject,
+            "summary": case.alert.summary,
+            "since": _moment(case.since),
+        }
+        for case in cases[: -ALERTS - 1 : -1]
+    ]
 
 
 def role(position: int) -> str:

@@ -12,7 +12,7 @@ from sidecar.api.connections import Connection
 from sidecar.api.docs import docs_page, inbox_page, openapi
 from sidecar.api.door import BODY_LIMIT
 from sidecar.api.edge import FACE, Face
-from sidecar.api.health import dump_health, dump_loop
+from sidecar.api.health import dump_alerts, dump_health, dump_loop
 from sidecar.api.problems import Problem, json_answer, problem_answer
 from sidecar.api.schema import dump_delivery
 from sidecar.api.sending import answer_to, arrival_of, refused, wish_of
@@ -105,7 +105,8 @@ async def _message(request: web.Request) -> web.Response:
 async def _health(request: web.Request) -> web.Response:
     face = request.app[FACE]
     document = dump_health(face.world(), face.dispatcher, face.reloads())
-    return json_answer({**document, "loop": dump_loop(face.watch)}).response()
+    more = {"alerts": dump_alerts(face.alerts()), "loop": dump_loop(face.watch)}
+    return json_answer({**document, **more}).response()
 
 
 async def _livez(_request: web.Request) -> web.Response:

@@ -14,8 +14,8 @@ from sidecar.api.problems import Problem
 from sidecar.api.recipients import UNPRINTABLE, is_address, is_phone_number
 from sidecar.api.strict_json import pointer_token, read_object
 from sidecar.delivery.discretion import holds_recipient
-from sidecar.delivery.model import Attempt, Delivery, Message, Money
-from sidecar.delivery.policy import duplicate_possible
+from sidecar.delivery.model import Attempt, Delivery, Message, Money, in_digits
+from sidecar.delivery.policy import duplicate_possible, total_cost
 
 _LINE_ENDS = re.compile(r"[\r\n\t]")
 
@@ -202,7 +202,7 @@ def dump_delivery(delivery: Delivery) -> dict[str, Any]:
         "attempts": [dump_attempt(attempt) for attempt in delivery.attempts],
         "duplicate_possible": duplicate_possible(delivery.attempts),
         "simulated": taken.simulated if taken else False,
-        "cost": _dump_money(taken.cost if taken else None),
+        "cost": _dump_money(total_cost(delivery.attempts)),
         "replayed": delivery.replayed,
     }
     if delivery.segments is not None:
@@ -229,4 +229,6 @@ def dump_attempt(attempt: Attempt) -> dict[str, Any]:
 
 
 def _dump_money(money: Money | None) -> dict[str, str] | None:
-    return None if money is None else {"amount": str(money.amount), "currency": money.currency}
+    return (
+        None if money is None else {"amount": in_digits(money.amount), "currency": money.currency}
+    )

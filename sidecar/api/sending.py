@@ -12,6 +12,7 @@ from sidecar.api.problems import Answer, Problem, json_answer, problem_answer
 from sidecar.api.schema import dump_delivery, parse_send
 from sidecar.declined import Declined, InFlight, KeyReused, NoChain, TooLate
 from sidecar.delivery.model import Delivery, SkipReason, Status
+from sidecar.delivery.policy import ABSENT
 from sidecar.entries import Wish
 
 _KEY = re.compile(r'"([\x21\x23-\x7e]{1,255})"|([\x21\x23-\x7e][\x21-\x7e]{0,254})')
@@ -97,6 +98,8 @@ def answer_to(delivery: Delivery) -> Answer:
     skips = {a.reason for a in delivery.attempts}
     if delivery.status is Status.UNAVAILABLE and SkipReason.LOG_UNAVAILABLE in skips:
         code, detail = "log_unavailable", "the delivery log cannot be written; it was not sent"
+    elif delivery.status is Status.UNAVAILABLE and skips - ABSENT == {SkipReason.OVER_BUDGET}:
+        code, detail = "over_budget", "every provider's budget is spent; it was not sent"
     # In a problem `status` is the HTTP status (RFC 9457 section 3.1.2), so ours is `outcome` there.
     document["outcome"] = document.pop("status")
     retry_after = None if delivery.status is Status.REJECTED else delivery.retry_after

@@ -6,15 +6,18 @@ is in effect, and why) and `schema` (what an editor completes from).
 """
 
 from sidecar.config.addresses import TcpAddress, UnixAddress
+from sidecar.config.alerting import Alerts
 from sidecar.config.faults import ConfigFaults, Fault
 from sidecar.config.files import have_changed, look
+from sidecar.config.loaded import Config, ProviderSection
 from sidecar.config.loader import load
-from sidecar.config.model import ChainSection, Config, Limits, Log, ProviderSection, Server
+from sidecar.config.model import ChainSection, Limits, Log, Server
 from sidecar.config.schema import schema
 from sidecar.config.show import effective
 from sidecar.config.starter import starter
 
 __all__ = [
+    "Alerts",
     "ChainSection",
     "Config",
     "ConfigFaults",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
@@ -10,6 +11,7 @@ from pydantic import BaseModel, ValidationError
 
 from sidecar.config.document import Document
 from sidecar.config.faults import FaultLog, KeyPath
+from sidecar.config.references import Reference
 from sidecar.config.variables import Expansion, Gap
 from sidecar.config.words import Problem, problems, secret_texts
 
@@ -51,6 +53,22 @@ class Draft:
         """Make faults of gaps that nothing excuses."""
         for gap in gaps:
             self.fault(gap.path, gap.message + advice)
+
+    def references(self, within: KeyPath) -> frozenset[Reference]:
+        """The secrets that texts below `within` ask sources for."""
+        asked = self.expansion.references.items()
+        return frozenset[Reference]().union(*(one for path, one in asked if _below(path, within)))
+
+    def renewable(self, within: KeyPath) -> bool:
+        """Whether a value below `within` may change while the file stays as it is."""
+        return any(_below(path, within) for path in self.expansion.renewable)
+
+    def written(self, at: KeyPath) -> str:
+        """A digest of the value at `at` as the file has it, its variables not expanded."""
+        value: Any = self.document.value
+        for step in at:
+            value = value[step]
+        return hashlib.sha256(repr(value).encode("utf-8", "surrogatepass")).hexdigest()
 
     def literal(self, path: KeyPath) -> bool:
         """Whether the value stands in the file as it is, so that it may be repeated."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
@@ -14,36 +14,54 @@ from sidecar.config.document import MAX_BYTES, parse
 from sidecar.config.draft import Draft
 from sidecar.config.faults import FaultLog, Place
 from sidecar.config.files import look
-from sidecar.config.model import ChainSection, Config, ProviderSection, Root
+from sidecar.config.loaded import Config, ProviderSection
+from sidecar.config.model import ChainSection, Root
+from sidecar.config.prices import check_currencies
 from sidecar.config.providers import ProviderClass, ProviderReader, Sections
-from sidecar.config.show import origins_of
+from sidecar.config.references import Answers, Lack, Reference, Resolve, references_in
+from sidecar.config.show import hidden_in, origins_of
 from sidecar.config.variables import Environment, Gap, expand, read_environment
 
 
-def load(path: Path, *, environ: Mapping[str, str], provider_class: ProviderClass) -> Config:
+def _no_sources(references: Collection[Reference], _environ: Mapping[str, str]) -> Answers:
+    return dict.fromkeys(references, Lack("nothing here fetches secrets", fault=True))
+
+
+def load(
+    path: Path,
+    *,
+    environ: Mapping[str, str],
+    provider_class: ProviderClass,
+    resolve: Resolve = _no_sources,
+) -> Config:
     """Read the file at `path`, and the `.env` beside it, into a frozen `Config`.
 
     `provider_class` gives the class that serves a kind, or raises a `ConfigError`; it is asked for
-    the kinds that the file names and for no others. Raises `ConfigFaults`, a `ConfigError`, with
-    every fault and its place.
+    the kinds that the file names and for no others. `resolve` is asked for the secrets that the
+    file refers to, once for all of them, and not where there are none. Raises `ConfigFaults`, a
+    `ConfigError`, with every fault and its place.
     """
     faults = FaultLog(str(path))
     seen = {path: look(path)}
     data = _read(path, faults)
     document = parse(data, faults)
     environment = read_environment(path.parent, dict(environ), seen, faults)
-    draft = Draft(document, expand(document, environment, faults), faults)
+    wanted = set(references_in(document.value))
+    answers = resolve(wanted, environment.values) if wanted else {}
+    draft = Draft(document, expand(document, environment, answers, faults), faults)
     root = draft.validated(Root, (), _top(draft))
     breaker = root.breaker if root is not None else Root(chains={}).breaker
     reader = ProviderReader(draft, environment.values, provider_class, breaker)
     providers = reader.read()
+    check_currencies(draft, root, providers)
     chains = ChainReader(draft, reader.classes).read()
     draft.tell(gap for gap in draft.expansion.gaps if not _in_a_provider(gap, providers))
     faults.raise_any()
     assert root is not None
     digest = hashlib.sha256(data).hexdigest()[:12]
     config = _made(path, digest, root, draft, providers, chains, environment)
-    return replace(config, origins=MappingProxyType(origins_of(config, draft)))
+    origins = MappingProxyType(origins_of(config, draft))
+    return replace(config, origins=origins, hidden=hidden_in(config, draft))
 
 
 def _read(path: Path, faults: FaultLog) -> bytes:
@@ -96,4 +114,9 @@ def _made(
         environ=MappingProxyType(dict(environment.values)),
         seen=MappingProxyType(dict(environment.seen)),
         http_client=root.http_client,
+        budget=root.budget,
+        alerts=root.alerts,
+        preflight=root.preflight,
+        references=frozenset().union(*draft.expansion.references.values()),
+        refresh=root.secrets.refresh,
     )

@@ -7,8 +7,6 @@ The docstrings below the fields, or their `description`, are what an editor show
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -23,12 +21,10 @@ from pydantic import (
 from pydantic_core import PydanticCustomError
 
 from sidecar.config.addresses import Address, OpsAddress, TcpAddress
-from sidecar.delivery.policy import OnRejected, OnUnknown, Panic
-from sidecar.delivery.provider import Provider
-from sidecar.settings import BreakerOverride, Duration, ProviderConfig, Settings
-
-ELSEWHERE = "elsewhere"
-"""The type of an error that belongs to the key in its context, not to the section."""
+from sidecar.config.alerting import Alerts
+from sidecar.config.section import ELSEWHERE, Section
+from sidecar.delivery.policy import OnRejected, OnUnknown, Order, Panic
+from sidecar.settings import BreakerOverride, BudgetSection, Duration
 
 _HOST = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9.-]{0,252})(?::[0-9]{1,5})?", re.ASCII)
 
@@ -58,14 +54,6 @@ def _off(value: Any) -> Any:
 Text = Annotated[str, Field(min_length=1), AfterValidator(_clean)]
 FileName = Annotated[Path, AfterValidator(_clean_path)]
 HttpClient = Literal["lean", "aiohttp"]
-
-
-class Section(Settings):
-    """The base of these. A duration has a description already, so theirs must be given, not below.
-
-    Not pydantic's `use_attribute_docstrings`: it would parse this file for every class, 35 ms of
-    every start.
-    """
 
 
 class Server(Section):
@@ -175,6 +163,20 @@ class Limits(Section):
     queue_wait: Duration = Field(default=1.0, ge=0.0, le=30.0, description="How long they wait.")
 
 
+class Preflight(Section):
+    """The look at every account, which begins after the start and goes on beside the sends."""
+
+    interval: Duration = Field(
+        default=600.0,
+        ge=1.0,
+        le=86400.0,
+        description="Between two checks of an account, give or take a tenth.",
+    )
+    timeout: Duration = Field(
+        default=10.0, gt=0.0, le=60.0, description="How long one check may take."
+    )
+
+
 class ChainSection(Section):
     """The providers of one channel, in order, and what follows from an attempt that failed."""
 
@@ -189,6 +191,19 @@ class ChainSection(Section):
     """With every circuit open: try one provider anyway, or fail fast."""
     max_unknown_failovers: int = Field(default=1, ge=0, le=10)
     """How many attempts that may have been taken the chain goes on after."""
+    order: Order = Order.DECLARED
+    """As declared, or the cheapest for the message first."""
+
+
+class Secrets(Section):
+    """Secrets that plugins fetch: `${scheme:name#key}`."""
+
+    refresh: Duration = Field(
+        default=300.0,
+        ge=1.0,
+        le=86400.0,
+        description="How often they are read again, 10 % more or less.",
+    )
 
 
 class Root(Section):
@@ -202,8 +217,13 @@ class Root(Section):
     log: Log = Log()
     limits: Limits = Limits()
     breaker: BreakerOverride = BreakerOverride()
+    budget: BudgetSection | None = None
+    """What all providers together may cost; each may have a budget of its own."""
+    alerts: Alerts = Alerts()
+    preflight: Preflight = Preflight()
     http_client: HttpClient = "lean"
     """How providers' HTTP is spoken: by our own client, or by aiohttp's."""
+    secrets: Secrets = Secrets()
     providers: dict[str, Any] = Field(default={})
     """The providers by name; `kind` says which plugin serves one and defaults to the name."""
     chains: dict[str, Any]
@@ -215,50 +235,3 @@ class Root(Section):
         if version != 1:
             raise ValueError("this version of OTP Sidecar reads `version: 1` only")
         return version
-
-
-@dataclass(frozen=True, slots=True)
-class ProviderSection:
-    """One provider. `settings` is None where `missing` names what the environment lacks.
-
-    `timeout` is in seconds; `breaker` is the file's with the provider's own keys on top.
-    """
-
-    name: str
-    kind: str
-    cls: type[Provider[Any]]
-    settings: ProviderConfig | None = field(repr=False)  # a secret may stand in a plain field
-    missing: tuple[str, ...]
-    optional: bool
-    enabled: bool
-    timeout: float
-    breaker: BreakerOverride
-
-
-@dataclass(frozen=True, slots=True)
-class Config:
-    """A configuration without a fault.
-
-    `digest` is the first 12 hex digits of the file's SHA-256. `origins` tells by dotted path where
-    a value came from: `providers.yaml:12:5`, `default`, `env NAME`, `.env NAME`, `file /path`.
-    `secrets` holds every secret text that was read, `environ` the process's variables with those
-    of `.env` beneath. `seen` has every file that was read, and what it looked like.
-    """
-
-    path: Path
-    digest: str
-    environment: str
-    server: Server
-    log: Log
-    limits: Limits
-    breaker: BreakerOverride
-    providers: Mapping[str, ProviderSection]
-    chains: Mapping[str, ChainSection]
-    origins: Mapping[str, str]
-    secrets: frozenset[str]
-    environ: Mapping[str, str]
-    seen: Mapping[Path, str]
-    http_client: HttpClient = "lean"
-
-    def __repr__(self) -> str:
-        return f"Config(path={str(self.path)!r}, digest={self.digest!r})"

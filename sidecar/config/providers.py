@@ -10,7 +10,8 @@ from pydantic import ValidationError
 
 from sidecar.config.draft import Draft
 from sidecar.config.faults import KeyPath
-from sidecar.config.model import ProviderSection
+from sidecar.config.loaded import ProviderSection
+from sidecar.config.prices import tariff_of
 from sidecar.config.words import scrub
 from sidecar.delivery.errors import ConfigError
 from sidecar.delivery.provider import Provider
@@ -103,6 +104,11 @@ class ProviderReader:
             enabled=effective.enabled,
             timeout=effective.timeout,
             breaker=self._breaker.model_copy(update=changes),
+            tariff=tariff_of(cls, effective.price),
+            budget=effective.budget,
+            references=self._draft.references(("providers", name)),
+            renewable=self._draft.renewable(("providers", name)),
+            written=self._draft.written(("providers", name)),
         )
 
     def _gaps(self, at: KeyPath, *, lenient: bool) -> tuple[str, ...]:

@@ -14,8 +14,9 @@ from typing import Any
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
-from sidecar.config.model import ChainSection, Root, Section
+from sidecar.config.model import ChainSection, Root
 from sidecar.config.providers import NAME
+from sidecar.config.section import Section
 from sidecar.delivery.provider import Provider
 
 Schema = dict[str, Any]
@@ -48,7 +49,7 @@ def schema(classes: Sequence[type[Provider[Any]]]) -> Schema:
     root = definitions.pop(drawn_as[Root])
     root["properties"]["providers"] |= _providers(tuple(by_kind))
     root["properties"]["chains"] |= _chains(drawn_as[ChainSection])
-    for name in ("server", "log", "limits", "breaker"):
+    for name in ("server", "log", "limits", "breaker", "alerts", "preflight", "secrets"):
         section = root["properties"][name]
         section["anyOf"] = [*section.pop("allOf"), {"type": "null"}]
     return {
@@ -97,7 +98,8 @@ def _references(node: Any) -> set[str]:
 
 def _variable() -> Schema:
     return {
-        "description": "a text with `${NAME}`, `${NAME:-default}` or `${file:/path}` in it",
+        "description": "a text with `${NAME}`, `${NAME:-default}`, `${file:/path}` or "
+        "`${scheme:name#key}` in it",
         "type": "string",
         "pattern": r"\$\{[^{}]+\}",
     }

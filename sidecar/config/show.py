@@ -10,8 +10,10 @@ from pydantic import SecretStr
 
 from sidecar.config.draft import Draft, place_of
 from sidecar.config.faults import KeyPath, dotted
-from sidecar.config.model import Config, ProviderSection
+from sidecar.config.loaded import Config, ProviderSection
 from sidecar.config.words import SHORTEST_SECRET
+from sidecar.delivery.model import Money
+from sidecar.delivery.tariff import Per, Tariff
 
 HIDDEN = "***"
 
@@ -21,7 +23,30 @@ def effective(config: Config) -> dict[str, Any]:
 
     Plain lists, mappings and scalars: it can be dumped as YAML or JSON. Durations are in seconds.
     """
-    return {**_sections(config), "origins": dict(config.origins)}
+    sections = {key: _struck(one, (key,), config.hidden) for key, one in _sections(config).items()}
+    return {**sections, "origins": dict(config.origins)}
+
+
+def hidden_in(config: Config, draft: Draft) -> frozenset[str]:
+    """The dotted paths of values that sources of secrets gave: nothing of them is shown."""
+    fetched = draft.expansion.references
+    if not fetched:  # as nearly always, and a start should not pay for it
+        return frozenset()
+    return frozenset(
+        dotted(path)
+        for path in _leaf_paths(_sections(config), ())
+        if not fetched.keys().isdisjoint((path, *_elsewhere(path)))
+    )
+
+
+def _struck(value: Any, path: KeyPath, hidden: frozenset[str]) -> Any:
+    if not hidden or (isinstance(value, dict | list) and not value):
+        return value
+    if isinstance(value, dict):
+        return {key: _struck(item, (*path, key), hidden) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_struck(item, (*path, n), hidden) for n, item in enumerate(value)]
+    return HIDDEN if dotted(path) in hidden else value
 
 
 def origins_of(config: Config, draft: Draft) -> dict[str, str]:
@@ -47,6 +72,8 @@ def _elsewhere(path: KeyPath) -> Iterator[KeyPath]:
             yield ("chains", channel, *rest)
         case ("providers", _, "breaker", *rest):
             yield ("breaker", *rest)
+        case ("alerts", "secret", *_):
+            yield ("alerts", "secret")
 
 
 def _sections(config: Config) -> dict[str, Any]:
@@ -60,7 +87,11 @@ def _sections(config: Config) -> dict[str, Any]:
         "log": config.log.model_dump(),
         "limits": config.limits.model_dump(),
         "breaker": config.breaker.model_dump(),
+        "budget": None if config.budget is None else config.budget.model_dump(),
+        "alerts": config.alerts.model_dump(),
+        "preflight": config.preflight.model_dump(),
         "http_client": config.http_client,
+        "secrets": {"refresh": config.refresh},
         "providers": providers,
         "chains": chains,
     }
@@ -78,7 +109,22 @@ def _provider(section: ProviderSection) -> dict[str, Any]:
         common |= section.settings.model_dump()
     else:
         common["missing"] = section.missing
-    return {**common, "breaker": section.breaker.model_dump()}
+    return {**common, "breaker": section.breaker.model_dump(), "price": _price(section.tariff)}
+
+
+def _price(tariff: Tariff | None) -> dict[str, Any] | None:
+    """The tariff in effect, as `price:` says it."""
+    if tariff is None:
+        return None
+    unit = None if tariff.price is None else str(Money(tariff.price, tariff.currency))
+    return {
+        "per_message": unit if tariff.per is Per.MESSAGE else None,
+        "per_segment": unit if tariff.per is Per.SEGMENT else None,
+        "countries": {
+            name: str(Money(price, tariff.currency)) for name, price in tariff.countries.items()
+        },
+        "free_per_month": tariff.free_per_month,
+    }
 
 
 def _plain(value: Any, secrets: frozenset[str]) -> Any:

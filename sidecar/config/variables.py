@@ -1,4 +1,6 @@
-"""`${NAME}`, `${NAME:-default}`, `${file:/path}` and `$$` inside texts, expanded after parsing.
+"""`${NAME}`, `${NAME:-default}`, `${file:/path}`, `${scheme:name}` and `$$` inside texts.
+
+They are expanded after parsing.
 
 What they stand for is always a text, never YAML: a value cannot bring keys or lists of its own.
 """
@@ -19,15 +21,18 @@ from dotenv.parser import parse_stream
 from sidecar.config.document import MAX_TEXT, Document
 from sidecar.config.faults import FaultLog, KeyPath, Place, printable
 from sidecar.config.files import Seen, look
+from sidecar.config.references import VARIABLE, Answers, Lack, Reference, reference_in
 
 FILE_LIMIT = 64 * 1024
 """Bytes of a `.env` and of a secret's file; longer ones are refused."""
 
-_VARIABLE = re.compile(r"\$\$|\$\{([^{}]*)\}|\$\{")
 _NAME = re.compile(r"([A-Za-z_][A-Za-z0-9_]*)(?::-(.*))?", re.DOTALL)
 _UNUSABLE = re.compile("[\x00-\x1f\x7f\ud800-\udfff]")
 _HOLDS_CONTROL = "holds a line break or another control character"
-_HOW = "write `${NAME}`, `${NAME:-default}`, `${file:/path}`, or `$$` for a dollar sign"
+_HOW = (
+    "write `${NAME}`, `${NAME:-default}`, `${file:/path}`, `${scheme:name}`, "
+    "or `$$` for a dollar sign"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +95,8 @@ class Expansion:
 
     A text that could not be made stays as it was and its path stands in `holes`. `origins` has the
     paths whose value came from outside the file, `outside` those values, `secrets` the contents of
-    files.
+    files and what sources gave. `renewable` has the paths whose value may change while the process
+    runs, and `references` what each text asked sources for.
     """
 
     value: dict[str, Any] = field(default_factory=dict)
@@ -99,11 +105,18 @@ class Expansion:
     holes: set[KeyPath] = field(default_factory=set)
     outside: set[str] = field(default_factory=set)
     secrets: set[str] = field(default_factory=set)
+    renewable: set[KeyPath] = field(default_factory=set)
+    references: dict[KeyPath, set[Reference]] = field(default_factory=dict)
 
 
-def expand(document: Document, environment: Environment, faults: FaultLog) -> Expansion:
-    """Replace the variables in every text. A gap is no fault yet: `optional` may excuse it."""
-    expander = _Expander(document, environment, faults)
+def expand(
+    document: Document, environment: Environment, answers: Answers, faults: FaultLog
+) -> Expansion:
+    """Replace the variables in every text. A gap is no fault yet: `optional` may excuse it.
+
+    `answers` has a word for every reference in the document.
+    """
+    expander = _Expander(document, environment, answers, faults)
     expander.result.value = expander.mapping(document.value, ())
     return expander.result
 
@@ -113,10 +126,13 @@ class _NoValue(Exception):
 
 
 class _Expander:
-    def __init__(self, document: Document, environment: Environment, faults: FaultLog) -> None:
+    def __init__(
+        self, document: Document, environment: Environment, answers: Answers, faults: FaultLog
+    ) -> None:
         self.result = Expansion()
         self._document = document
         self._environment = environment
+        self._answers = answers
         self._faults = faults
         self._files: dict[str, str | Exception] = {}
         self._length = 0
@@ -135,7 +151,7 @@ class _Expander:
         parts: list[str] = []
         origins: list[str] = []
         whole, end = True, 0
-        for found in _VARIABLE.finditer(text):
+        for found in VARIABLE.finditer(text):
             parts.append(text[end : found.start()])
             end = found.end()
             try:
@@ -156,7 +172,11 @@ class _Expander:
         scheme, _, name = inside.partition(":")
         if scheme == "file" and name and not name.startswith("-"):
             origins.append(f"file {printable(name)}")
+            self.result.renewable.add(path)
             return self._bounded(self._file(name, path), path)
+        if (reference := reference_in(inside)) is not None:
+            origins.append(str(reference).replace(":", " ", 1))
+            return self._bounded(self._referred(reference, path), path)
         match = _NAME.fullmatch(inside)
         if match is None:
             raise self._fault(path, f"this variable is not understood: {_HOW}")
@@ -172,6 +192,8 @@ class _Expander:
             raise self._fault(path, f"the variable `{name}` {_HOLDS_CONTROL}")
         self.result.outside.add(value)
         origins.append(self._environment.origin(name))
+        if name not in self._environment.process:
+            self.result.renewable.add(path)
         return value
 
     def _unset(self, name: str) -> str:
@@ -197,6 +219,21 @@ class _Expander:
         self.result.outside.add(content)
         return content
 
+    def _referred(self, reference: Reference, path: KeyPath) -> str:
+        self.result.renewable.add(path)
+        self.result.references.setdefault(path, set()).add(reference)
+        answer = self._answers[reference]
+        if isinstance(answer, str):
+            self.result.secrets.add(answer)
+            self.result.outside.add(answer)
+            if _UNUSABLE.search(answer):
+                raise self._fault(path, f"the secret `{reference}` {_HOLDS_CONTROL}")
+            return answer
+        if not answer.fault:
+            raise self._gap(path, str(reference), f"the secret `{reference}` {answer.reason}")
+        self._refuse(path, answer, reference.scheme)
+        raise _NoValue
+
     def _bounded(self, value: str, path: KeyPath) -> str:
         self._length += len(value)
         if self._length > MAX_TEXT:
@@ -207,6 +244,10 @@ class _Expander:
     def _gap(self, path: KeyPath, name: str, message: str) -> _NoValue:
         self.result.gaps.append(Gap(path, name, message))
         return _NoValue()
+
+    def _refuse(self, path: KeyPath, lack: Lack, scheme: str) -> None:
+        place, choices = self._document.place(path), lack.schemes
+        self._faults.add(place, lack.reason, path, wrong=scheme, choices=choices)
 
     def _fault(self, path: KeyPath, message: str) -> _NoValue:
         self._faults.add(self._document.place(path), message, path)

@@ -11,7 +11,7 @@ from pydantic import BaseModel, SecretStr, ValidationError
 from pydantic_core import ErrorDetails
 
 from sidecar.config.faults import KeyPath
-from sidecar.config.model import ELSEWHERE
+from sidecar.config.section import ELSEWHERE
 
 SHORTEST_SECRET = 4
 """A shorter text is not struck out of a plugin's message: it would strike half of the words."""

@@ -14,14 +14,16 @@ from sidecar.delivery.breaker import Permit
 from sidecar.delivery.discretion import discreet
 from sidecar.delivery.errors import DeliveryError, Rejected, Throttled
 from sidecar.delivery.link import Link
-from sidecar.delivery.model import Attempt, Message, Outcome, Receipt
-from sidecar.delivery.policy import RULES
+from sidecar.delivery.model import ZERO, Attempt, Bill, Message, Money, Outcome, Receipt
+from sidecar.delivery.policy import RULES, Verdict
 from sidecar.delivery.provider import Provider
 
 GRACE = 0.1
 """Seconds past its timeout that a plugin gets to classify the end of its own connection."""
 FAREWELL = 0.05
 """Seconds a cancelled plugin gets to end before it is abandoned."""
+SECOND_LOOK = 1.0
+"""Seconds, of those the attempt has left, to learn whether the credentials have changed."""
 MESSAGE_ID_LIMIT = 256
 _RAISABLE = set(Outcome) - {Outcome.ACCEPTED, Outcome.CRASHED, Outcome.SKIPPED}
 
@@ -38,17 +40,25 @@ class Result:
     final: bool = False
 
 
-async def attempt(link: Link, permit: Permit, message: Message, timeout: float) -> Attempt:
+async def attempt(
+    link: Link, permit: Permit, message: Message, timeout: float, bill: Bill | None = None
+) -> Attempt:
     """Call the provider of `link` once, within `timeout` seconds, and tell its breaker.
 
-    Never raises for anything a plugin does. Cancelled, it tells the breaker nothing: the caller
-    gives the permit back.
+    `bill` is what it costs where the message may have been taken. Where the provider is
+    `misconfigured`, its secrets are looked at once more before that: if they have changed
+    meanwhile, the breaker hears nothing of the old ones. Never raises for anything a
+    plugin does. Cancelled, it tells the breaker nothing: the caller gives the permit back.
     """
     clock = link.clock
     started_at, start = clock.time(), clock.monotonic()
     result = await _bounded(link, message, timeout)
     seconds = clock.monotonic() - start
-    transition = link.breaker.finish(permit, RULES[result.outcome].verdict, seconds)
+    rule = RULES[result.outcome]
+    verdict = rule.verdict
+    if verdict is Verdict.MISCONFIGURED and await _were_rotated(link, timeout - seconds):
+        verdict = Verdict.NEUTRAL
+    transition = link.breaker.finish(permit, verdict, seconds)
     ended = Attempt(
         provider=link.name,
         kind=link.kind,
@@ -62,9 +72,25 @@ async def attempt(link: Link, permit: Permit, message: Message, timeout: float) 
         final=result.final,
         circuit=link.breaker.summary(),
         transition=transition,
+        cost=_cost(bill, billed=rule.maybe_sent),
+        units=bill.units if bill is not None and rule.maybe_sent else 0,
     )
     link.heard(ended, result.retry_after)
     return ended
+
+
+def _cost(bill: Bill | None, *, billed: bool) -> Money | None:
+    if bill is None or bill.cost is None:
+        return None
+    return bill.cost if billed else Money(ZERO, bill.cost.currency)
+
+
+async def _were_rotated(link: Link, left: float) -> bool:
+    """Whether the credentials of `link` have changed since its provider was built."""
+    if link.second_look is None or left <= 0:
+        return False
+    look = link.second_look()  # others may wait for the same one: it is never cancelled here
+    return await link.clock.wait(look, min(left, SECOND_LOOK)) and look.result()
 
 
 def _message_id(result: Result) -> str | None:

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from sidecar.delivery.attempt import attempt
 from sidecar.delivery.breaker import Permit
 from sidecar.delivery.clock import Clock
+from sidecar.delivery.gate import Hold
 from sidecar.delivery.link import Link, Room, skipped
-from sidecar.delivery.model import Attempt, Message, SkipReason
-from sidecar.delivery.policy import ChainPolicy, Panic, Verdict
+from sidecar.delivery.model import Attempt, Bill, Message, SkipReason
+from sidecar.delivery.order import arranged
+from sidecar.delivery.policy import ChainPolicy, Order, Panic, Verdict, maybe_sent
 
 RESERVE = 0.25
 """Seconds of the delivery's deadline that no attempt may use up: the answer needs them."""
@@ -23,11 +25,19 @@ PANIC_INTERVAL = 1.0
 class Journal(Protocol):
     """Where the chain writes ahead: the delivery log, as one delivery sees it."""
 
-    async def sending(self, link: Link, so_far: Sequence[Attempt]) -> bool:
+    async def sending(self, link: Link, so_far: Sequence[Attempt], bill: Bill | None) -> bool:
         """Record durably that `link` is about to be called, after the attempts `so_far`.
 
-        False where it cannot be recorded: the call is then not made.
+        `bill` is what the call costs where the message may have been taken. False where it cannot
+        be recorded: the call is then not made.
         """
+
+
+class _Leave(NamedTuple):
+    """Leave for one call, and the money kept aside for it."""
+
+    permit: Permit
+    hold: Hold | None
 
 
 class Chain:
@@ -43,6 +53,7 @@ class Chain:
         self.clock = clock
         self._next_panic = float("-inf")
         self._probed: dict[str, float] = {}  # when each link was last probed in panic
+        self._tills = [link.till for link in self.links if link.till is not None]
 
     async def deliver(
         self, message: Message, deadline: float, journal: Journal
@@ -51,11 +62,11 @@ class Chain:
 
         `deadline` is on the monotonic clock. Raises nothing that a provider does.
         """
-        attempts: list[Attempt] = []
+        links, attempts = self._order(message)
         patience = self.room.limits.queue_wait
-        for link in self.links:
+        for link in links:
             asked_at = self.clock.monotonic()
-            leave = await self._ask(link, deadline, patience)
+            leave = await self._ask(link, message, deadline, patience)
             patience -= self.clock.monotonic() - asked_at
             if isinstance(leave, SkipReason):
                 attempts.append(skipped(link, leave))
@@ -63,7 +74,7 @@ class Chain:
             attempts.append(await self._call(link, leave, message, deadline, journal, attempts))
             if not self.policy.goes_on(attempts):
                 return tuple(attempts)
-        probe = await self._panic_probe(attempts, deadline)
+        probe = await self._panic_probe(message, attempts, deadline)
         if probe is not None:
             link, leave = probe
             attempts.append(await self._call(link, leave, message, deadline, journal, attempts))
@@ -74,39 +85,50 @@ class Chain:
         self._next_panic = before._next_panic
         self._probed = before._probed
 
-    def foresee(self) -> tuple[tuple[Attempt, ...], Link] | None:
+    def foresee(self, message: Message | None = None) -> tuple[tuple[Attempt, ...], Link] | None:
         """Who would be called first, and who would be passed by; None where nobody or not at once.
 
         It changes nothing and promises nothing: it lets a log write ahead in one go.
         """
-        passed_by: list[Attempt] = []
-        for link in self.links:
-            reason = link.would_skip()
+        links, passed_by = self._order(message)
+        for link in links:
+            reason = link.would_skip(message)
             if reason is None:
                 return (tuple(passed_by), link) if self.room.has_room(link, self.channel) else None
             passed_by.append(skipped(link, reason))
         return None
 
-    def retry_after(self) -> float | None:
-        """Seconds until the first gate opens; None where no gate will without a person.
+    def retry_after(self, message: Message | None = None) -> float | None:
+        """Seconds until the first gate opens for `message`, or for the usual one.
 
-        A panic probe opens one too.
+        None where no gate will without a person. A panic probe opens one too.
         """
-        waits = [wait for link in self.links if (wait := link.opens_in()) is not None]
+        waits = [wait for link in self.links if (wait := link.opens_in(message)) is not None]
         circuits = any(link.would_skip() is SkipReason.CIRCUIT_OPEN for link in self.links)
         if circuits and self.policy.panic is Panic.PROBE:
             waits.append(max(0.0, self._next_panic - self.clock.monotonic()))
         return min(waits, default=None)
 
-    async def _ask(self, link: Link, deadline: float, patience: float) -> Permit | SkipReason:
+    def _order(self, message: Message | None) -> tuple[Sequence[Link], list[Attempt]]:
+        """Whom to ask one after the other, and what is said of those that others go before."""
+        declared = self.policy.order is Order.DECLARED
+        if declared and not any(till.is_limited for till in self._tills):  # as nearly always
+            return self.links, []
+        links, moved = arranged(self.links, self.policy.order, message)
+        return links, [skipped(link, why) for link, why in moved]
+
+    async def _ask(
+        self, link: Link, message: Message, deadline: float, patience: float
+    ) -> _Leave | SkipReason:
         """Every gate of one link: its own, then time, then a place among the sends in flight."""
-        shut = link.would_skip() or self._no_time(deadline)
+        shut = link.would_skip(message) or self._no_time(deadline)
         if shut is not None:
             return shut
         patience = min(patience, self._left(deadline) - LEAST_TIME)
         if not await self.room.enter(link, patience, self.channel):
             return SkipReason.BUSY
-        leave = self._no_time(deadline) or link.ask()  # asked after the wait: no permit waits idly
+        # Asked after the wait: no permit waits idly.
+        leave = self._no_time(deadline) or _paid(link, message, link.ask(message))
         if isinstance(leave, SkipReason):
             self.room.leave(link, self.channel)
         return leave
@@ -114,28 +136,35 @@ class Chain:
     async def _call(
         self,
         link: Link,
-        leave: Permit,
+        leave: _Leave,
         message: Message,
         deadline: float,
         journal: Journal,
         so_far: Sequence[Attempt],
     ) -> Attempt:
-        """Write ahead, then call; the place and the permit are given back whatever happens."""
+        """Write ahead, then call; place, permit and money are given back whatever happens."""
+        bill = None if leave.hold is None else leave.hold.bill
+        billable = False
         try:
-            if not await journal.sending(link, tuple(so_far)):
+            if not await journal.sending(link, tuple(so_far), bill):
                 return skipped(link, SkipReason.LOG_UNAVAILABLE)
             late = self._no_time(deadline)  # the log may have taken its time
             if late is not None:
                 return skipped(link, late)
             timeout = min(link.timeout, self._left(deadline) - RESERVE)
-            return await attempt(link, leave, message, timeout)
+            billable = True  # also where the drain cuts it off: it may have been taken
+            ended = await attempt(link, leave.permit, message, timeout, bill)
+            billable = maybe_sent([ended]) > 0
+            return ended
         finally:
-            link.breaker.cancel(leave)  # counts as nothing after a result was told
+            link.breaker.cancel(leave.permit)  # counts as nothing after a result was told
             self.room.leave(link, self.channel)
+            if leave.hold is not None:
+                leave.hold.settle(billable=billable)
 
     async def _panic_probe(
-        self, attempts: Sequence[Attempt], deadline: float
-    ) -> tuple[Link, Permit] | None:
+        self, message: Message, attempts: Sequence[Attempt], deadline: float
+    ) -> tuple[Link, _Leave] | None:
         """A call through the circuit nearest to half-open, where open circuits are all there is."""
         now = self.clock.monotonic()
         if now < self._next_panic or self._no_time(deadline) or not self._is_panic(attempts):
@@ -143,8 +172,9 @@ class Chain:
         for link in sorted(self.links, key=self._turn):
             if not await self.room.enter(link, 0.0, self.channel):
                 continue
-            leave = link.ask_in_panic()
-            if leave is not None:
+            permit = link.ask_in_panic(message)
+            leave = permit and _paid(link, message, permit)
+            if isinstance(leave, _Leave):
                 self._next_panic = now + PANIC_INTERVAL
                 self._probed[link.name] = now
                 return link, leave
@@ -171,3 +201,16 @@ class Chain:
 
     def _left(self, deadline: float) -> float:
         return deadline - self.clock.monotonic()
+
+
+def _paid(link: Link, message: Message, permit: Permit | SkipReason) -> _Leave | SkipReason:
+    """The permit with the money for it; where there is none, the permit is given back."""
+    if isinstance(permit, SkipReason):
+        return permit
+    if link.till is None:
+        return _Leave(permit, None)
+    hold = link.till.reserve(message)
+    if isinstance(hold, SkipReason):
+        link.breaker.cancel(permit)
+        return hold
+    return _Leave(permit, hold)

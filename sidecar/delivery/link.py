@@ -8,9 +8,11 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from sidecar.delivery.account import Account
 from sidecar.delivery.breaker import Breaker, Permit, State
 from sidecar.delivery.clock import Clock
-from sidecar.delivery.model import Attempt, Outcome, SkipReason
+from sidecar.delivery.gate import Gate, Till
+from sidecar.delivery.model import Attempt, Message, Outcome, SkipReason
 from sidecar.delivery.policy import throttle_seconds
 from sidecar.delivery.provider import Provider
 from sidecar.delivery.shares import fits, may_wait
@@ -21,7 +23,7 @@ LEASE_MARGIN = 1.0
 
 @dataclass(slots=True, eq=False)
 class Standing:
-    """What is known of a provider from the calls so far, its circuit apart.
+    """What is known of a provider from the calls and the checks so far, its circuit apart.
 
     Every version of the configuration that leaves the provider as it is shares it.
     """
@@ -31,6 +33,7 @@ class Standing:
     last_error: Attempt | None = None
     last_success_at: float | None = None
     throttled_until: float = float("-inf")
+    account: Account = field(default_factory=Account)
 
 
 class Link:
@@ -40,8 +43,14 @@ class Link:
     started, for the reason in `broken`: such a link stays visible and is skipped. `timeout` bounds
     one attempt, in seconds. `told_late(name, outcome)` hears of a call that ended after its
     attempt was over. `strike` takes secrets out of what the provider says. `standing` is handed on
-    where another link had the same provider before.
+    where another link had the same provider before. `gates` are asked after the link's own. `till`
+    knows what its messages cost, and is one more gate.
+
+    `second_look`, where there is one, begins to read the provider's secrets anew, or joins whoever
+    does; its future tells, and never raises, whether they are others than the provider has.
     """
+
+    second_look: Callable[[], asyncio.Future[bool]] | None = None
 
     def __init__(
         self,
@@ -58,6 +67,8 @@ class Link:
         told_late: Callable[[str, str], None] = lambda *_: None,
         strike: Callable[[str], str] = str,
         standing: Standing | None = None,
+        till: Till | None = None,
+        gates: Sequence[Gate] = (),
     ) -> None:
         self.name = name
         self.kind = kind
@@ -70,6 +81,8 @@ class Link:
         self.broken = broken
         self.strike = strike
         self.standing = standing or Standing()
+        self.till = till
+        self.gates = tuple(gates) if till is None else (*gates, till)
         self._told_late = told_late
 
     @property
@@ -102,21 +115,25 @@ class Link:
         ended = not call.cancelled() and call.exception() is None
         self._told_late(self.name, str(call.result().outcome) if ended else "cancelled")
 
-    def ask(self) -> Permit | SkipReason:
+    def ask(self, message: Message | None = None) -> Permit | SkipReason:
         """Leave for one call, to be given back through the breaker, or why there is none."""
-        shut = self._shut()
+        shut = self._shut(message)
         if shut is not None:
             return shut
         permit = self.breaker.start(self.timeout + LEASE_MARGIN)
         return permit or self._circuit_reason()
 
-    def ask_in_panic(self) -> Permit | None:
+    def ask_in_panic(self, message: Message | None = None) -> Permit | None:
         """Leave for one call through an open circuit, where no other gate is shut."""
-        return None if self._shut() else self.breaker.start_panic(self.timeout + LEASE_MARGIN)
+        return (
+            None if self._shut(message) else self.breaker.start_panic(self.timeout + LEASE_MARGIN)
+        )
 
-    def would_skip(self) -> SkipReason | None:
-        """Why the next message would pass this link by; None where it would be tried."""
-        return self._shut() or (None if self.breaker.would_start() else self._circuit_reason())
+    def would_skip(self, message: Message | None = None) -> SkipReason | None:
+        """Why `message` would pass this link by, or the next one; None where it would be tried."""
+        return self._shut(message) or (
+            None if self.breaker.would_start() else self._circuit_reason()
+        )
 
     def heard(self, attempt: Attempt, retry_after: float | None = None) -> None:
         """Remember how an attempt ended; `retry_after` in seconds, where it was throttled."""
@@ -133,18 +150,28 @@ class Link:
         left = self.standing.throttled_until - self.clock.monotonic()
         return left if left > 0 else None
 
-    def opens_in(self) -> float | None:
+    def opens_in(self, message: Message | None = None) -> float | None:
         """Seconds until this link would be tried again; None where only a person can open it."""
         if self.provider is None or not self.enabled or self.breaker.state is State.ISOLATED:
             return None
-        return max(self.throttled_for() or 0.0, self.breaker.seconds_to_half_open() or 0.0)
+        waits = [self.throttled_for(), self.breaker.seconds_to_half_open()]
+        for gate in self.gates:
+            if (wait := gate.opens_in(message)) is None:
+                return None
+            waits.append(wait)
+        return max(wait or 0.0 for wait in waits)
 
-    def _shut(self) -> SkipReason | None:
+    def _shut(self, message: Message | None) -> SkipReason | None:
         if not self.enabled:
             return SkipReason.DISABLED
         if self.provider is None:
             return SkipReason.BROKEN if self.broken else SkipReason.NOT_CONFIGURED
-        return SkipReason.THROTTLED if self.throttled_for() else None
+        if self.throttled_for():
+            return SkipReason.THROTTLED
+        for gate in self.gates:
+            if (reason := gate.shut(message)) is not None:
+                return reason
+        return None
 
     def _circuit_reason(self) -> SkipReason:
         match self.breaker.state:

@@ -9,6 +9,7 @@ from enum import StrEnum
 from types import MappingProxyType
 from typing import Any
 
+ZERO = Decimal(0)
 _NOTHING: Mapping[str, Any] = MappingProxyType({})
 
 
@@ -40,6 +41,10 @@ class SkipReason(StrEnum):
     DEADLINE = "deadline"
     BUSY = "busy"
     LOG_UNAVAILABLE = "log_unavailable"
+    PREFLIGHT = "preflight"
+    OVER_BUDGET = "over_budget"
+    SOFT_BUDGET = "soft_budget"
+    DEARER = "dearer"
 
 
 class Status(StrEnum):
@@ -66,6 +71,29 @@ class Money:
 
     amount: Decimal
     currency: str
+
+    def __str__(self) -> str:
+        """`100.00 USD`: at least two decimals, more only where they say something."""
+        return f"{in_digits(self.amount)} {self.currency}"
+
+
+def in_digits(amount: Decimal) -> str:
+    """The amount without an exponent, with two decimals at least: `150.00`, `0.00645`."""
+    text = f"{amount:f}"
+    whole, _, part = text.partition(".")
+    return f"{whole}.{part.rstrip('0'):0<2}"
+
+
+@dataclass(frozen=True, slots=True)
+class Bill:
+    """What an attempt costs where the provider takes the message.
+
+    `cost` is None where no price is known. `units` are what the vendor counts: messages, or the
+    segments of an SMS, those at no charge included.
+    """
+
+    cost: Money | None
+    units: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,7 +165,8 @@ class Attempt:
     `started_at` is Unix time in seconds, `seconds` the duration. `reason` is a sentence of our own
     words, never the provider's text, which may carry the recipient; of a skipped attempt it is one
     of `SkipReason`. `circuit` is the breaker as the attempt left it (`closed 1/5`). `final` marks a
-    rejection that no setting fails over.
+    rejection that no setting fails over. `cost` is zero where the attempt is surely not billed, and
+    None where no price is known; `units` are those that are billed, see `Bill`.
     """
 
     provider: str
@@ -153,6 +182,7 @@ class Attempt:
     circuit: str | None = None
     final: bool = field(default=False, compare=False)
     transition: Transition | None = field(default=None, compare=False)
+    units: int = 0
 
     @property
     def tried(self) -> bool:

@@ -10,12 +10,23 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from sidecar.delivery.model import Attempt, Outcome, SkipReason, Status
+from sidecar.delivery.model import ZERO, Attempt, Money, Outcome, SkipReason, Status
 
 DEFAULT_THROTTLE = 5.0
 """Seconds a throttled provider is skipped where it named no time."""
 MAX_THROTTLE = 300.0
 """The longest a provider's own `Retry-After` is believed, in seconds."""
+
+
+ABSENT = frozenset(
+    {
+        SkipReason.NOT_CONFIGURED,
+        SkipReason.DISABLED,
+        SkipReason.SOFT_BUDGET,
+        SkipReason.DEARER,
+    }
+)
+"""Skips that say nothing of a provider: it was never there, or it is asked later."""
 
 
 class Verdict(StrEnum):
@@ -57,6 +68,13 @@ class Panic(StrEnum):
     OFF = "off"
 
 
+class Order(StrEnum):
+    """In which order a chain asks its providers."""
+
+    DECLARED = "declared"
+    CHEAPEST = "cheapest"
+
+
 @dataclass(frozen=True, slots=True)
 class Rule:
     """One row: whether the next is tried, what the breaker hears, whether it may be on its way."""
@@ -89,6 +107,7 @@ class ChainPolicy:
     on_rejected: OnRejected = OnRejected.STOP
     panic: Panic = Panic.PROBE
     max_unknown_failovers: int = 1
+    order: Order = Order.DECLARED
 
     def goes_on(self, attempts: Sequence[Attempt]) -> bool:
         """Whether the chain tries another provider after the last of `attempts`."""
@@ -116,6 +135,18 @@ def maybe_sent(attempts: Sequence[Attempt]) -> int:
 def duplicate_possible(attempts: Sequence[Attempt]) -> bool:
     """Whether the recipient may get the message more than once."""
     return maybe_sent(attempts) > 1
+
+
+def total_cost(attempts: Sequence[Attempt]) -> Money | None:
+    """What the attempts cost together, in the currency of the last that has a price.
+
+    None where none has one; amounts in other currencies are left to the trail.
+    """
+    costs = [attempt.cost for attempt in attempts if attempt.cost is not None]
+    if len(costs) < 2:
+        return costs[0] if costs else None
+    currency = costs[-1].currency
+    return Money(sum((c.amount for c in costs if c.currency == currency), ZERO), currency)
 
 
 def throttle_seconds(retry_after: float | None) -> float:

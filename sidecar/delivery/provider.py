@@ -9,13 +9,19 @@ from enum import StrEnum
 from types import MappingProxyType
 from typing import Any, ClassVar, Generic, Self, TypeVar
 
-from sidecar.delivery.model import Message, Receipt
+from sidecar.delivery.model import Message, Money, Receipt
+from sidecar.delivery.tariff import Tariff
+from sidecar.delivery.verified import Verified
 
 C = TypeVar("C")
 
 
 class AccountState(StrEnum):
-    """What an account check found."""
+    """What an account check found.
+
+    `BLOCKED`: it would refuse every message. `DEGRADED`: it sends, but not to everybody or not for
+    long, or not all of it can be seen.
+    """
 
     READY = "ready"
     DEGRADED = "degraded"
@@ -27,6 +33,10 @@ class AccountReport:
     """The answer of `Provider.check()`: a state, one sentence to act on, and the facts behind it.
 
     `facts` holds strings, numbers and booleans that are safe to print: no secret, no recipient.
+    `monthly_limit` is what the account may spend in a calendar month, where it has such a limit; it
+    is compared with the sidecar's own books. `verified` are the recipients it reaches, where it
+    reaches no others. A subclass may carry more, for `would_refuse`; of any report only state,
+    summary and facts are ever shown.
     """
 
     state: AccountState
@@ -34,6 +44,8 @@ class AccountReport:
     facts: Mapping[str, str | int | float | bool] = field(
         default_factory=lambda: MappingProxyType({})
     )
+    monthly_limit: Money | None = None
+    verified: Verified | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +82,11 @@ class Provider(ABC, Generic[C]):
 
     Where one changes, a reload builds the provider anew.
     """
+    tariff: ClassVar[Tariff | None] = None
+    """What the vendor asks for a message, dated and with its source; None where that is not known.
+
+    The provider's `price:` in the configuration overrides any of it.
+    """
     development_only: ClassVar[bool] = False
     """True for a provider that must not exist where `environment: production`."""
 
@@ -97,9 +114,21 @@ class Provider(ABC, Generic[C]):
     async def check(self, *, timeout: float) -> AccountReport | None:
         """Reach the account without sending; None where there is nothing to reach.
 
-        Raises a `DeliveryError` where the account cannot be reached.
+        Called after the start and every few minutes. Raises a `DeliveryError` where the account
+        cannot be reached; `Misconfigured` says that it would refuse every message.
         """
         return None
+
+    def would_refuse(self, message: Message, report: AccountReport) -> str | None:
+        """Why the account would surely refuse `message`, in one sentence; None where it may not.
+
+        Asked where `preflight: skip` is set and `report`, the latest of `check`, is `DEGRADED`;
+        a `BLOCKED` account refuses everything. Answers at once, from what `report` holds: it is on
+        the way of every send. The sentence names no recipient.
+        """
+        if report.verified is None or report.verified.holds(message.to):
+            return None
+        return "the account reaches verified recipients only, and this one is not verified"
 
     def inbox(self) -> Sequence[InboxItem] | None:
         """Messages kept for reading back, newest first; None for a provider that really sends."""

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
 from sidecar.delivery.model import Attempt, Delivery
+from sidecar.store.costs import DayCosts
 
 
 class LogUnavailable(Exception):
@@ -105,10 +106,8 @@ class DeliveryLog(Protocol):
         to be made - and is written in the same commit: one hand-over less for every send.
         """
 
-    async def sending(
-        self, claimed: Claimed, so_far: Sequence[Attempt], provider: str, kind: str, at: float
-    ) -> None:
-        """Write the attempts so far, and that `provider` is about to be called, in one commit.
+    async def sending(self, claimed: Claimed, so_far: Sequence[Attempt], call: Attempt) -> None:
+        """Write the attempts so far, and the `call` that is about to be made, in one commit.
 
         `so_far` only grows in the course of a run. Refused where this run is not under way.
         """
@@ -124,6 +123,18 @@ class DeliveryLog(Protocol):
         """The delivery with the attempts of its latest run; None where the log has none.
 
         A pending one shows the attempts that have ended.
+        """
+
+    async def costs(self, since: str) -> Sequence[DayCosts]:
+        """What was spent on each day (UTC) from `since` on (ISO 8601), by provider and currency.
+
+        It counts the deliveries that have ended, those that were pruned included.
+        """
+
+    async def sum_up(self, until: float, limit: int) -> int:
+        """Add to the sums of their days what about `limit` deliveries cost; how many it were.
+
+        Only those claimed until then (Unix time) and ended: so that `costs` need not count them.
         """
 
     async def prune(self, before: float, limit: int) -> int:

@@ -7,8 +7,9 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
-from sidecar.delivery.model import Attempt, Delivery, Status
+from sidecar.delivery.model import Attempt, Bill, Delivery, Status
 from sidecar.store import Claim, Claimed, Existing, LogUnavailable, NotUnderWay, Recovery, is_same
+from sidecar.store.costs import DayCosts, Sums
 from sidecar.store.recovery import closed, under_way
 
 
@@ -34,6 +35,7 @@ class MemoryLog:
         self._is_open = False
         self._entries: dict[str, _Entry] = {}
         self._by_key: dict[str, str] = {}
+        self._pruned = Sums()
         self._ended: dict[str, None] = {}  # ids of the terminal ones, in the order they ended
 
     async def open(self) -> Recovery:
@@ -49,8 +51,7 @@ class MemoryLog:
     ) -> Claimed | Existing:
         answer = self._claim(claim, keep_keys)
         if first and isinstance(answer, Claimed):
-            ahead = first[-1]
-            await self.sending(answer, first[:-1], ahead.provider, ahead.kind, ahead.started_at)
+            await self.sending(answer, first[:-1], first[-1])
         return answer
 
     def _claim(self, claim: Claim, keep_keys: float) -> Claimed | Existing:
@@ -63,17 +64,16 @@ class MemoryLog:
             return Existing(found.delivery, same_body)
         remembered = found.claim.key_hash if found.claim.at > claim.at - keep_keys else None
         again = replace(claim, id=found.claim.id, key_hash=claim.key_hash or remembered)
-        self._forget(found.claim.id)
+        self._forget(found.claim.id)  # nothing was sent, so there is nothing to sum up
         return self._begin(_Entry(again, found.run + 1, _pending(again)))
 
-    async def sending(
-        self, claimed: Claimed, so_far: Sequence[Attempt], provider: str, kind: str, at: float
-    ) -> None:
+    async def sending(self, claimed: Claimed, so_far: Sequence[Attempt], call: Attempt) -> None:
         entry = self._run_of(claimed)
         if entry.delivery.status is not Status.PENDING:
             raise NotUnderWay
         entry.delivery = replace(entry.delivery, attempts=tuple(so_far))
-        entry.under_way = under_way(provider, kind, at)
+        bill = Bill(call.cost, call.units) if call.units else None
+        entry.under_way = under_way(call.provider, call.kind, call.started_at, bill)
 
     async def finish(self, claimed: Claimed, delivery: Delivery) -> None:
         entry = self._run_of(claimed)
@@ -93,6 +93,16 @@ class MemoryLog:
         entry = self._entries.get(delivery_id)
         return entry.delivery if entry else None
 
+    async def costs(self, since: str) -> Sequence[DayCosts]:
+        self._must_be_open()
+        found = Sums(self._pruned)
+        for delivery_id in self._ended:
+            found.add_trail(self._entries[delivery_id].delivery.attempts)
+        return [one for one in found if one.day >= since]
+
+    async def sum_up(self, until: float, limit: int) -> int:
+        return 0  # it counts when it is asked
+
     async def prune(self, before: float, limit: int) -> int:
         self._must_be_open()
         old = [
@@ -102,7 +112,7 @@ class MemoryLog:
         ]
         old.sort(key=lambda delivery: delivery.started_at)
         for delivery in old[:limit]:
-            self._forget(delivery.id)
+            self._prune(delivery.id)
         return len(old[:limit])
 
     async def ping(self) -> None:
@@ -139,7 +149,11 @@ class MemoryLog:
         entry.delivery, entry.under_way = delivery, None
         self._ended[entry.claim.id] = None
         if len(self._ended) > self._limit:
-            self._forget(next(iter(self._ended)))
+            self._prune(next(iter(self._ended)))
+
+    def _prune(self, delivery_id: str) -> None:
+        self._pruned.add_trail(self._entries[delivery_id].delivery.attempts)
+        self._forget(delivery_id)
 
     def _forget(self, delivery_id: str) -> None:
         del self._ended[delivery_id]

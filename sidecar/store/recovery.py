@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from sidecar.delivery.model import Attempt, Delivery, Outcome, Status
+from sidecar.delivery.model import Attempt, Bill, Delivery, Outcome, Status
 from sidecar.delivery.policy import maybe_sent, status_of
 
 CUT_OFF = "the sidecar stopped while this attempt was under way"
@@ -15,12 +15,17 @@ MAYBE_SENT = "the sidecar stopped before this delivery had ended"
 NOT_SENT = "interrupted before a provider can have taken it"
 
 
-def under_way(provider: str, kind: str, at: float) -> Attempt:
+def under_way(provider: str, kind: str, at: float, bill: Bill | None = None) -> Attempt:
     """An attempt as it stands from its `sending` row until its outcome is written.
 
-    Unless somebody comes back to say how it ended, it may have put the message on its way.
+    Unless somebody comes back to say how it ended, it may have put the message on its way, and is
+    billed.
     """
-    return Attempt(provider, kind, Outcome.UNKNOWN, at, reason=CUT_OFF)
+    if bill is None:
+        return Attempt(provider, kind, Outcome.UNKNOWN, at, reason=CUT_OFF)
+    return Attempt(
+        provider, kind, Outcome.UNKNOWN, at, reason=CUT_OFF, cost=bill.cost, units=bill.units
+    )
 
 
 def closed(

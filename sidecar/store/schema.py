@@ -111,7 +111,51 @@ _VERSION_2 = (
     """,
 )
 
-MIGRATIONS: tuple[Sequence[str], ...] = (_VERSION_1, _VERSION_2)
+# What messages cost outlives their rows: sums a day, of all that was claimed up to `costed.until`.
+# The view shows the units that an attempt was billed for too.
+_VERSION_3 = (
+    """
+    CREATE TABLE costs (
+        day TEXT NOT NULL,
+        provider TEXT NOT NULL,
+        currency TEXT NOT NULL,
+        tried INTEGER NOT NULL,
+        accepted INTEGER NOT NULL,
+        billed INTEGER NOT NULL,
+        units INTEGER NOT NULL,
+        amount TEXT NOT NULL,
+        after_failover TEXT NOT NULL,
+        PRIMARY KEY (day, provider, currency)
+    ) STRICT, WITHOUT ROWID
+    """,
+    "CREATE TABLE costed (until REAL NOT NULL) STRICT",
+    # Deliveries of before had no price.
+    "INSERT INTO costed SELECT coalesce(max(started_at), 0.0) FROM deliveries",
+    "DROP VIEW attempts",
+    """
+    CREATE VIEW attempts AS
+    SELECT runs.delivery, runs.run, one.key AS seq,
+        json_extract(one.value, '$[0]') AS provider,
+        json_extract(one.value, '$[1]') AS kind,
+        json_extract(one.value, '$[2]') AS outcome,
+        json_extract(one.value, '$[3]') AS started_at,
+        json_extract(one.value, '$[4]') AS seconds,
+        json_extract(one.value, '$[5]') AS reason,
+        json_extract(one.value, '$[6]') AS provider_code,
+        json_extract(one.value, '$[7]') AS provider_message_id,
+        coalesce(json_extract(one.value, '$[8]'), 0) AS simulated,
+        json_extract(one.value, '$[9]') AS cost_amount,
+        json_extract(one.value, '$[10]') AS cost_currency,
+        json_extract(one.value, '$[11]') AS circuit,
+        coalesce(json_extract(one.value, '$[12]'), 0) AS units
+    FROM (
+        SELECT number AS delivery, run, attempts FROM deliveries
+        UNION ALL SELECT delivery, run, attempts FROM earlier_runs
+    ) AS runs, json_each(runs.attempts) AS one
+    """,
+)
+
+MIGRATIONS: tuple[Sequence[str], ...] = (_VERSION_1, _VERSION_2, _VERSION_3)
 """`MIGRATIONS[n]` takes a file from version n to n + 1. Append; what was released never changes."""
 
 

@@ -12,10 +12,19 @@ from pathlib import Path
 from typing import Literal, TypeVar
 
 from sidecar.delivery.model import Attempt, Delivery
-from sidecar.store import Claim, Claimed, Existing, LogError, LogUnavailable, Recovery, tables
+from sidecar.store import (
+    Claim,
+    Claimed,
+    Existing,
+    LogError,
+    LogUnavailable,
+    Recovery,
+    costed,
+    tables,
+)
 from sidecar.store.checkpoint import BACKSTOP, Checkpointer
+from sidecar.store.costs import DayCosts
 from sidecar.store.files import lock, prepare
-from sidecar.store.recovery import under_way
 from sidecar.store.schema import MIGRATIONS, migrate, version_of
 from sidecar.store.writer import HANG, Locked, Writer
 
@@ -95,11 +104,9 @@ class SqliteLog:
         wanted = tables.Wanted(claim, keep_keys, first)
         return await self._writer.join(_claim, wanted, self._withdraw, claim.channel)
 
-    async def sending(
-        self, claimed: Claimed, so_far: Sequence[Attempt], provider: str, kind: str, at: float
-    ) -> None:
-        begun = tables.Begun(claimed, so_far, under_way(provider, kind, at))
-        await self._writer.join(_sending, begun, lane=provider)
+    async def sending(self, claimed: Claimed, so_far: Sequence[Attempt], call: Attempt) -> None:
+        begun = tables.Begun(claimed, so_far, call)
+        await self._writer.join(_sending, begun, lane=call.provider)
 
     async def finish(self, claimed: Claimed, delivery: Delivery) -> None:
         ended = tables.Ended(claimed, delivery)
@@ -107,6 +114,12 @@ class SqliteLog:
 
     async def get(self, delivery_id: str) -> Delivery | None:
         return await self._writer.do(lambda db: tables.get(db.connection, delivery_id))
+
+    async def costs(self, since: str) -> Sequence[DayCosts]:
+        return await self._writer.do(lambda db: costed.costs(db.connection, since))
+
+    async def sum_up(self, until: float, limit: int) -> int:
+        return await self._writer.do(lambda db: costed.sum_up(db.connection, until, limit))
 
     async def prune(self, before: float, limit: int) -> int:
         return await self._writer.do(lambda db: tables.prune(db.connection, before, limit))

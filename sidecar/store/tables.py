@@ -5,12 +5,13 @@ What every send does comes in groups, as many together as wait (`groups`).
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple
 
 from sidecar.delivery.model import Attempt, Delivery, Status
-from sidecar.store import Claim, Claimed, Existing, NotUnderWay, Recovery, is_same, trail
+from sidecar.store import Claim, Claimed, Existing, NotUnderWay, Recovery, costed, is_same, trail
 from sidecar.store.groups import SIZES, execute, parts, places
 from sidecar.store.recovery import MAYBE_SENT, closed
 from sidecar.store.schema import Statements
@@ -111,7 +112,7 @@ _FROM_THE_FUTURE = """
     WHERE started_at > ?1
 """
 _OLD = """
-    SELECT number FROM deliveries WHERE started_at < ? AND status <> 'pending'
+    SELECT number, started_at FROM deliveries WHERE started_at < ? AND status <> 'pending'
     ORDER BY started_at, number LIMIT ?
 """
 
@@ -207,6 +208,9 @@ def get(db: Statements, delivery_id: str) -> Delivery | None:
 def prune(db: Statements, before: float, limit: int) -> int:
     """See `DeliveryLog.prune`."""
     old = db.execute(_OLD, (before, limit)).fetchall()
+    if old:
+        costed.sum_up(db, max(row[1] for row in old))
+    old = [row[:1] for row in old]
     db.executemany("DELETE FROM earlier_runs WHERE delivery = ?", old)
     db.executemany("DELETE FROM deliveries WHERE number = ?", old)
     return len(old)
@@ -214,8 +218,6 @@ def prune(db: Statements, before: float, limit: int) -> int:
 
 def recover(db: Statements, at: float, *, gaps: bool) -> Recovery:
     """Close everything that a crash left open; `at` and `gaps`: see `recovery.closed`."""
-    # The clock was set back since: what is dated ahead would be remembered until it has caught up.
-    db.execute(_FROM_THE_FUTURE, (at,))
     attempts = 0
     pending = [DeliveryRow(*row) for row in db.execute(_PENDING).fetchall()]
     for row in pending:
@@ -223,6 +225,11 @@ def recover(db: Statements, at: float, *, gaps: bool) -> Recovery:
         end = closed(delivery, cut_off, at, gaps=gaps)
         finish(db, [Ended(Claimed(row.id, row.run), end)])
         attempts += cut_off is not None
+    # The clock was set back since: what is dated ahead would be remembered until it has caught up.
+    if db.execute("SELECT 1 FROM deliveries WHERE started_at > ? LIMIT 1", (at,)).fetchone():
+        costed.sum_up(db, math.inf)
+        costed.go_back(db, at)
+        db.execute(_FROM_THE_FUTURE, (at,))
     return Recovery(attempts, len(pending))
 
 

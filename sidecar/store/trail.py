@@ -12,19 +12,24 @@ from typing import Any
 
 import orjson
 
-from sidecar.delivery.model import Attempt, Money, Outcome
+from sidecar.delivery.model import Attempt, Bill, Money, Outcome
 from sidecar.store.recovery import under_way
 
 SENDING = "sending"
 """The outcome of an attempt that is about to be made, or under way."""
 EMPTY = "[]"
+_UNITS = 12
+"""The place of the units in a row; those without any end before it."""
 
 
 def written(ended: Sequence[Attempt], ahead: Attempt | None = None) -> str:
     """The text for the attempts that ended and, where there is one, the one about to be made."""
     rows = [_row(attempt) for attempt in ended]
     if ahead is not None:
-        rows.append([ahead.provider, ahead.kind, SENDING, ahead.started_at, ahead.seconds])
+        row = [ahead.provider, ahead.kind, SENDING, ahead.started_at, ahead.seconds]
+        if ahead.units:
+            row += [None, None, None, 0, *_money(ahead.cost), None, ahead.units]
+        rows.append(row)
     return orjson.dumps(rows).decode()
 
 
@@ -32,7 +37,7 @@ def read(text: str) -> tuple[tuple[Attempt, ...], Attempt | None]:
     """The attempts that ended, and the one under way."""
     rows = orjson.loads(text)
     ended = tuple(_attempt(*row) for row in rows if row[2] != SENDING)
-    cut_off = (under_way(row[0], row[1], row[3]) for row in rows if row[2] == SENDING)
+    cut_off = (under_way(row[0], row[1], row[3], _bill(row)) for row in rows if row[2] == SENDING)
     return ended, next(cut_off, None)
 
 
@@ -45,8 +50,7 @@ def holdable(value: str | None) -> str | None:
 
 def _row(attempt: Attempt) -> list[Any]:
     """One attempt, in the order of the columns of the view `attempts`."""
-    cost = attempt.cost
-    return [
+    row = [
         attempt.provider,
         attempt.kind,
         str(attempt.outcome),
@@ -56,10 +60,24 @@ def _row(attempt: Attempt) -> list[Any]:
         holdable(attempt.provider_code),
         holdable(attempt.provider_message_id),
         int(attempt.simulated),
-        str(cost.amount) if cost else None,
-        cost.currency if cost else None,
+        *_money(attempt.cost),
         attempt.circuit,
     ]
+    if attempt.units:
+        row.append(attempt.units)
+    return row
+
+
+def _money(cost: Money | None) -> tuple[str | None, str | None]:
+    return (None, None) if cost is None else (str(cost.amount), cost.currency)
+
+
+def _bill(row: Sequence[Any]) -> Bill | None:
+    """What the attempt under way costs; rows without a price end before it."""
+    if len(row) <= _UNITS:
+        return None
+    amount, currency, _, units = row[_UNITS - 3 : _UNITS + 1]
+    return Bill(None if amount is None else Money(Decimal(amount), currency), units)
 
 
 def _attempt(  # as many as an attempt has facts
@@ -75,6 +93,7 @@ def _attempt(  # as many as an attempt has facts
     amount: str | None,
     currency: str | None,
     circuit: str | None,
+    units: int = 0,
 ) -> Attempt:
     cost = None if amount is None or currency is None else Money(Decimal(amount), currency)
     return Attempt(
@@ -89,4 +108,5 @@ def _attempt(  # as many as an attempt has facts
         bool(simulated),
         cost,
         circuit,
+        units=units,
     )

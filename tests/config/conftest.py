@@ -9,6 +9,7 @@ from pydantic import Field, field_validator, model_validator
 
 from sidecar import Message, PluginNotFound, Provider, ProviderConfig, Receipt, Secret
 from sidecar.config import Config, ConfigFaults, load
+from sidecar.config.providers import ProviderClass
 from sidecar.settings import Duration, Settings
 
 
@@ -145,3 +146,9 @@ def faults_of(load_text: Load, tmp_path: Path) -> Faults:
         return str(caught.value).replace(f"{tmp_path}/", "").splitlines()
 
     return do
+
+
+@pytest.fixture
+def class_of() -> ProviderClass:
+    """Which of these classes serves a kind."""
+    return provider_class

@@ -100,6 +100,7 @@ def test_the_defaults_are_shown(config):
         "on_rejected": "stop",
         "panic": "off",
         "max_unknown_failovers": 1,
+        "order": "declared",
     }
     assert shown["providers"]["one"]["tls"] == "starttls"
 

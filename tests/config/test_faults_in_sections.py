@@ -23,6 +23,10 @@ SECTIONS = {
         "1:10: version: this version of OTP Sidecar reads `version: 1` only",
     ),
     "version as a word": (f"version: one\n{SMS}", "1:10: version: must be a whole number"),
+    "a look at accounts all the time": (
+        f"preflight: {{interval: 0s}}\n{SMS}",
+        "1:23: preflight.interval: must be at least 1",
+    ),
     "environment": (
         f"environment: prodution\n{SMS}",
         (

@@ -41,11 +41,23 @@ GOOD = [
         "log: {path: x.db, durability: full, unavailable: degrade, retention: 30d, keys: 24h}\n"
         "limits: {deadline: 10s, in_flight: 1, in_flight_per_provider: 1, queue: 0}\n"
         "breaker: {enabled: true, failure_rate: 0.5, slow_call: 3s}\n"
+        "alerts: {webhook: null, secret: null, allow_private: '${X:-true}', fallback_after: 2h}\n"
+        "preflight: {interval: 5m, timeout: 10}\n"
         "chains: {sms: [console]}\nproviders: {console: }"
     ),
 ]
+GOOD += [
+    f"chains: {{sms: [console]}}\nproviders: {{console: {{preflight: {mode}}}}}\npreflight: "
+    for mode in ("observe", "skip", "'off'")
+]
 BAD = [
+    "chains: {sms: [console]}\nproviders: {console: }\nalerts: {webhok: x}",
+    "chains: {sms: [console]}\nproviders: {console: }\nalerts: {webhook: 7}",
+    "chains: {sms: [console]}\nproviders: {console: }\nalerts: {secret: {a: b}}",
+    "chains: {sms: [console]}\nproviders: {console: }\nalerts: []",
     "version: 1",
+    "chains: {sms: [console]}\nproviders: {console: }\npreflight: {every: 5m}",
+    "chains: {sms: [console]}\nproviders: {console: {preflight: sometimes}}",
     "chains: {}",
     "chains: {sms: []}",
     "chains: {sms: console}",
@@ -98,7 +110,7 @@ def test_keys_are_described(classes):
     assert derived["definitions"]["kind_mail"]["description"] == "A mail account."
     undescribed = [
         f"{name}.{key}"
-        for name in ("Server", "Log", "Limits", "ChainSection")
+        for name in ("Server", "Log", "Limits", "Alerts", "Preflight", "ChainSection")
         for key, one in derived["definitions"][name]["properties"].items()
         if "description" not in one
     ]

@@ -17,13 +17,19 @@ from sidecar.hookspecs import PROJECT
 from sidecar.registry import Registry
 
 ROOT = Path(__file__).parents[2]
-EXAMPLES = ["providers.yaml", "config/production.yaml", "config/two-twilio-accounts.yaml"]
+EXAMPLES = [
+    "providers.yaml",
+    "config/production.yaml",
+    "config/two-twilio-accounts.yaml",
+    "config/sms-by-end-user-messaging.yaml",
+]
 ENVIRON = {
     "AWS_EC2_METADATA_DISABLED": "true",
     "AWS_REGION": "eu-west-1",
     "AWS_ACCESS_KEY_ID": "AKIAEXAMPLE",
     "AWS_SECRET_ACCESS_KEY": "canary-aws-secret",
     "SES_SENDER": "codes@example.com",
+    "EUM_ORIGINATION_IDENTITY": "pool-0123456789abcdef",
     "SENDGRID_API_KEY": "SG.canary-sendgrid",
     "SENDGRID_SENDER": "codes@example.com",
     "SMTP_HOST": "mail.example.com",

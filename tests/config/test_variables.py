@@ -76,7 +76,7 @@ def test_texts_serve_as_numbers_booleans_durations_and_words(load_text):
     assert config.providers["console"].timeout == 2.5
 
 
-HOW = "this variable is not understood: write `${NAME}`, `${NAME:-default}`, `${file:/path}`, or"
+HOW = "this variable is not understood: write `${NAME}`, `${NAME:-default}`, `${file:/path}`,"
 FAULTY = {
     "${NONE}": (
         "the variable `NONE` is not set: set it in the environment or in `.env`, "

@@ -14,6 +14,7 @@ import tempfile
 import threading
 import time
 from contextlib import closing
+from decimal import Decimal
 from functools import partial
 from pathlib import Path
 
@@ -157,6 +158,13 @@ class Crowd:
         self.ended.append(self._client.persist(key, body))
 
 
+def books_of(sidecar):
+    """What `/health` says that each provider has cost."""
+    chains = sidecar.call("GET", "/health").json["chains"].values()
+    listed = [one for chain in chains for one in chain["providers"]]
+    return {one["name"]: Decimal(one["cost"]["spent_this_month"]) for one in listed}
+
+
 def test_nobody_gets_a_text_twice(four, environ, tmp_path, socket_path):
     sys.stdout.write(f"STORM_SEED={SEED} repeats it\n")
     path = tmp_path / "providers.yaml"
@@ -168,6 +176,7 @@ def test_nobody_gets_a_text_twice(four, environ, tmp_path, socket_path):
         sidecar = storm.rage(crowd)
     finally:
         crowd.disperse()
+    books = books_of(sidecar)
     assert sidecar.stop() == 0
 
     told, ended = crowd.told, crowd.ended
@@ -183,6 +192,7 @@ def test_nobody_gets_a_text_twice(four, environ, tmp_path, socket_path):
         asked = [one for one in told if one.key.startswith(channel)]
         taken = [one for one in ledger if one["correlation"].startswith(channel)]
         breaches += oracle.sent_twice(asked, taken, extra)
+    breaches += oracle.misbooked(books, ledger, database)
     assert breaches == [], f"seed {SEED}"
     assert None not in ended
     assert {one.answer.status for one in ended} <= {200, 202}

@@ -8,7 +8,7 @@ import pytest
 from sidecar.delivery.breaker import Breaker, BreakerSettings
 from sidecar.delivery.chain import Chain
 from sidecar.delivery.link import Limits, Link, Room
-from sidecar.delivery.model import Attempt, Message
+from sidecar.delivery.model import Attempt, Bill, Message
 from sidecar.delivery.policy import ChainPolicy, Verdict
 from sidecar.testing import ManualClock, ScriptedProvider, Step
 
@@ -22,7 +22,7 @@ class NotedJournal:
         self.says = says
         self.calls: list[tuple[str, tuple[Attempt, ...]]] = []
 
-    async def sending(self, link: Link, so_far: Sequence[Attempt]) -> bool:
+    async def sending(self, link: Link, so_far: Sequence[Attempt], bill: Bill | None) -> bool:
         self.calls.append((link.name, tuple(so_far)))
         if isinstance(self.says, Exception):
             raise self.says

@@ -280,7 +280,7 @@ async def test_when_the_time_is_spent_the_rest_is_skipped(box, trail):
 
 async def test_a_log_that_takes_its_time_does_not_make_an_attempt_late(box, trail):
     class SlowJournal:
-        async def sending(self, link, so_far):
+        async def sending(self, link, so_far, bill):
             box.clock.advance(0.3)
             return True
 
@@ -329,9 +329,9 @@ async def test_the_journal_is_written_before_every_call(box, trail):
             return await super().send(message, timeout=timeout)
 
     class OrderedJournal(type(box.journal)):
-        async def sending(self, link, so_far):
+        async def sending(self, link, so_far, bill):
             order.append(f"sending {link.name}")
-            return await super().sending(link, so_far)
+            return await super().sending(link, so_far, bill)
 
     box.journal = OrderedJournal()
     box.link("a").provider = NotedProvider("a", [Unavailable("x")])

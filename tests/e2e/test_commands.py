@@ -137,7 +137,7 @@ def test_check_online_reaches_each_account_and_sends_nothing(
     command, tmp_path, moto, vendor, mailbox
 ):
     stand_in = vendor(sendgrid_accepts)
-    stand_in.answer_get = lambda path: (200, {}, b'{"scopes": ["mail.send"]}')
+    stand_in.answer_get = lambda request: (200, {}, b'{"scopes": ["mail.send"]}')
     text = config("email", ses(moto.url), sendgrid(stand_in.url), smtp(mailbox))
     (tmp_path / "providers.yaml").write_text(text)
     checked = command("check", "--online", "--json")
@@ -150,7 +150,7 @@ def test_check_online_reaches_each_account_and_sends_nothing(
     assert mailbox.mails == []
     assert moto.kept("ses", "Message") == []
 
-    stand_in.answer_get = lambda path: (401, {}, b"{}")
+    stand_in.answer_get = lambda request: (401, {}, b"{}")
     told = command("check", "--online")
     assert told.returncode == 1
-    assert "sendgrid         unreachable" in told.stdout
+    assert "sendgrid         blocked         the API key was not accepted" in told.stdout

@@ -24,6 +24,7 @@ SENDER = {"sender": "codes@example.com"}
 SETTINGS: dict[str, dict[str, Any]] = {
     "ses": AWS | SENDER,
     "sns": AWS,
+    "eum": AWS,
     "sendgrid": {"api_key": "SG.canary-key-0001"} | SENDER,
     "twilio": {
         "account_sid": f"AC{'0' * 32}",
@@ -33,7 +34,14 @@ SETTINGS: dict[str, dict[str, Any]] = {
     "smtp": {"username": USER, "password": PASSWORD} | SENDER,
 }
 """What each kind needs besides where it is; every secret in it is a canary."""
-CHANNELS = {"ses": "email", "sendgrid": "email", "smtp": "email", "sns": "sms", "twilio": "sms"}
+CHANNELS = {
+    "ses": "email",
+    "sendgrid": "email",
+    "smtp": "email",
+    "sns": "sms",
+    "twilio": "sms",
+    "eum": "sms",
+}
 
 
 class Faultd:
@@ -76,6 +84,13 @@ class Faultd:
         """
         self._ask("POST", "/set", provider=provider, fault=fault, **options)
 
+    def account(self, provider: str, state: str, *verified: str) -> None:
+        """Put its account into a state of `faultd.accounts`; a sandbox reaches `verified`.
+
+        `heal` leaves it. Raises ValueError for what the daemon does not know.
+        """
+        self._ask("POST", "/account", provider=provider, state=state, verified=verified)
+
     def heal(self, provider: str | None = None) -> None:
         """One provider, or all of them, from now on."""
         self._ask("POST", "/heal", provider=provider)
@@ -102,7 +117,8 @@ class Faultd:
     def section(self, provider: str, *, tls: bool = False, **more: Any) -> str:
         """The provider's section of a configuration, for `harness.providers.config`.
 
-        SMTP is reached by STARTTLS, or by TLS from the first byte where `tls` says so.
+        SMTP is reached by STARTTLS, or by TLS from the first byte where `tls` says so. No look at
+        the account, where `more` does not ask for it: it would use up a fault that strikes once.
         """
         kind = self.providers[provider]["kind"]
         where: dict[str, Any]
@@ -110,9 +126,10 @@ class Faultd:
             where = {"host": "localhost", "port": self.port(provider, tls=tls)}
             where |= {"tls": "implicit" if tls else "starttls", "ca_file": str(self.ca_file)}
         else:
-            key = "endpoint_url" if kind in ("ses", "sns") else "base_url"
+            key = "endpoint_url" if kind in ("ses", "sns", "eum") else "base_url"
             where = {key: self.url(provider, tls=tls)}
-        settings = {"kind": kind, "allow_private": True, **where, **SETTINGS[kind], **more}
+        plain = {"kind": kind, "allow_private": True, "preflight": "off"}
+        settings = {**plain, **where, **SETTINGS[kind], **more}
         return f"{provider}: {json.dumps(settings)}"
 
     def close(self) -> None:

@@ -18,7 +18,7 @@ JSON = {"Content-Type": "application/json"}
 
 
 class Control:
-    """`GET /ledger?since=N`, `/counts`, `/providers`; `POST /set`, `/heal`, `/add`."""
+    """`GET /ledger?since=N`, `/counts`, `/providers`; `POST /set`, `/account`, `/heal`, `/add`."""
 
     def __init__(self, daemon: Daemon) -> None:
         self._daemon = daemon
@@ -55,6 +55,9 @@ class Control:
                 named = asked.get("provider")
                 for name in [named] if named else daemon.standins:
                     await daemon.standins[name].heal()
+                return {}
+            case "/account":
+                daemon.standins[asked.pop("provider")].put(**asked)
                 return {}
             case "/set":
                 await daemon.standins[asked.pop("provider")].set(asked.pop("fault"), asked)

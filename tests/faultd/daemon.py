@@ -12,13 +12,15 @@ from typing import Any
 
 from faultd.certificates import make_contexts
 from faultd.control import Control, Trap
+from faultd.eum import Eum
 from faultd.ledger import Ledger
 from faultd.mail import Mail
 from faultd.standin import StandIn
 from faultd.vendors import VENDORS
 from faultd.web import Web
 
-KINDS = (*VENDORS, "smtp")
+HTTP = {**VENDORS, "eum": Eum}
+KINDS = (*HTTP, "smtp")
 PARENT_CHECK = 0.5
 """Seconds between two looks at who the parent is."""
 
@@ -44,7 +46,7 @@ class Daemon:
         """One more provider; raises ValueError for a name that is taken, or no kind of ours."""
         if name in self.standins or kind not in KINDS:
             raise ValueError(f"{name} cannot be added as {kind}")
-        speaker = Mail() if kind == "smtp" else Web(VENDORS[kind]())
+        speaker = Mail() if kind == "smtp" else Web(HTTP[kind]())
         standin = StandIn(name, kind, speaker, self._contexts, self.ledger)
         standin.trap_url = self.trap.url
         standin.open()

@@ -56,7 +56,7 @@ KINDS: Mapping[str, Kind] = {
     "reply": Kind(None, "rcpt", options={"text": "451 4.3.0 try again later"}),
     "redirect": Kind("request", None, options={"code": 307}),
     "auth": Kind("request", "auth", options={"code": 401}),
-    "reject": Kind("request", "rcpt"),
+    "reject": Kind("request", "rcpt", options={"why": None}),  # some kinds know more than one
     "no_starttls": Kind(None, "ehlo"),
     # an answer that looks like a yes: html, empty, null, wrong_type, no_id, huge_id
     "answer": Kind("request", None, options={"body": "html"}),

@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 import socket
 import ssl
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, Protocol
 
+from faultd.accounts import Account
 from faultd.connection import Connection, Gone, Listener, linger_none, open_streams, silence
 from faultd.faults import EARLY, Fault
 from faultd.ledger import Counts, Ledger, Letter
@@ -45,6 +46,7 @@ class StandIn:
         self.name = name
         self.kind = kind
         self.fault: Fault | None = None
+        self.account = Account(kind)
         self.counts = Counts()
         self.trap_url = ""
         self._speaker = speaker
@@ -74,6 +76,10 @@ class StandIn:
             # Closed when this is answered: else the next request may still be put on one of them.
             closed = (connection.writer.wait_closed() for connection in dropped)
             await asyncio.wait_for(asyncio.gather(*closed, return_exceptions=True), CLOSING)
+
+    def put(self, state: str, verified: Sequence[str] = ()) -> None:
+        """Put the account into a state; raises ValueError for one that it cannot have."""
+        self.account = Account(self.kind, state, tuple(verified))
 
     async def heal(self) -> None:
         self.fault = None

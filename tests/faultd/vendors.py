@@ -50,7 +50,8 @@ class Vendor:
     def accepted(self, id_: str) -> Answer:
         raise NotImplementedError
 
-    def rejected(self) -> Answer:
+    def rejected(self, why: str | None = None) -> Answer:
+        """No, about the recipient; `why` is a reason that the vendor's class has a name for."""
         raise NotImplementedError
 
     def failed(self, id_: str) -> Answer:
@@ -88,7 +89,7 @@ class Ses(Vendor):
     def accepted(self, id_: str) -> Answer:
         return _json(200, {"MessageId": id_})
 
-    def rejected(self) -> Answer:
+    def rejected(self, why: str | None = None) -> Answer:
         return self._error(400, "BadRequestException", "Illegal address")
 
     def failed(self, id_: str) -> Answer:
@@ -123,7 +124,7 @@ class Sns(Vendor):
     def accepted(self, id_: str) -> Answer:
         return self._answer(f"<PublishResult><MessageId>{id_}</MessageId></PublishResult>")
 
-    def rejected(self) -> Answer:
+    def rejected(self, why: str | None = None) -> Answer:
         reason = "Invalid parameter: PhoneNumber Reason: +1 is not valid to publish to"
         return self._error(400, "InvalidParameter", reason)
 
@@ -174,7 +175,7 @@ class SendGrid(Vendor):
     def accepted(self, id_: str) -> Answer:
         return Answer(202, {"X-Message-Id": id_})
 
-    def rejected(self) -> Answer:
+    def rejected(self, why: str | None = None) -> Answer:
         field_ = "personalizations.0.to.0.email"
         return self._error(400, "Does not contain a valid address.", field_)
 
@@ -217,7 +218,9 @@ class Twilio(Vendor):
     def accepted(self, id_: str) -> Answer:
         return _json(201, {"sid": id_, "status": "queued", "error_code": None})
 
-    def rejected(self) -> Answer:
+    def rejected(self, why: str | None = None) -> Answer:
+        if why == "opted_out":
+            return self._error(400, 21610, "Attempt to send to unsubscribed recipient.")
         return self._error(400, 21211, "The 'To' number is not a valid phone number.")
 
     def failed(self, id_: str) -> Answer:

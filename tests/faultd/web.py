@@ -42,6 +42,10 @@ class Web:
             connection.idle = True
             request = await read_request(connection)
             standin.counts.requests += 1
+            look = standin.account.answer(request)
+            if look is not None:  # no fault is used up: those are for sends
+                await connection.send(render(look))
+                continue
             fault = standin.take("request")
             letter = self.vendor.parse(request)
             id_ = self.vendor.new_id()
@@ -77,7 +81,7 @@ class Web:
             case "redirect":
                 return Answer(options["code"], {"Location": f"{standin.trap_url}/{standin.name}"})
             case "reject":
-                return vendor.rejected()
+                return vendor.rejected(options["why"])
             case "failed":
                 return vendor.failed(id_)
             case "answer":

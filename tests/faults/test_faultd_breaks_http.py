@@ -14,7 +14,7 @@ from faultd.faults import MIB
 from harness.process import wait_for
 from harness.vendor_wire import exchange, handshake, listen_to, request_for
 
-VENDORS = ["ses", "sns", "sendgrid", "twilio"]
+VENDORS = ["ses", "sns", "eum", "sendgrid", "twilio"]
 SEND = request_for("twilio")
 SHORT = 0.3
 """Seconds of silence that are believed."""
@@ -199,6 +199,7 @@ def test_an_answer_may_only_look_like_a_yes(faultd, ask, kind):
     [
         ("ses", b"Illegal address", b"suppression list"),
         ("sns", b"is not valid to publish to", b"<Code>InternalError"),
+        ("eum", b"INVALID_PARAMETER", b"InternalServerException"),
         ("sendgrid", b"Does not contain a valid address", b"not queued"),
         ("twilio", b"21211", b'"status": "failed"'),
     ],

@@ -189,6 +189,45 @@ def test_i1_two_lost_answers_are_the_end_of_the_failover(rig):
     assert sent.answer.json["duplicate_possible"] is True
 
 
+@pytest.mark.parametrize(("kind", "other"), [("eum", "twilio"), ("twilio", "eum")])
+def test_p7_consent_withdrawn_ends_the_chain_whatever_on_rejected_says(
+    faultd, chains_of, kind, other
+):
+    pairs = [(f"consent_{kind}", kind), (f"after_{kind}", other)]
+    (rig,) = chains_of(policy="on_rejected: failover", sms=pairs)
+    first, second = rig.chain
+    faultd.set(first, "reject")
+    assert rig.send().answer.trail == [(first, "rejected"), (second, "accepted")]
+    before = faultd.counts(second)["requests"]
+    faultd.set(first, "reject", why="opted_out")
+    sent = rig.send()
+    assert (sent.answer.status, sent.answer.trail) == (422, [(first, "rejected")])
+    assert faultd.counts(second)["requests"] == before
+    assert rig.circuit(first)["failures"] == "0/5"
+    assert rig.breaches() == []
+
+
+@pytest.mark.parametrize(
+    ("why", "outcome", "left_alone"),
+    [("spend_limit", "throttled", True), ("unverified", "refused", False)],
+)
+def test_p1_what_end_user_messaging_says_and_sns_keeps_to_itself(
+    faultd, chains_of, why, outcome, left_alone
+):
+    (rig,) = chains_of(sms=[(f"eum_{why}", "eum"), (f"next_{why}", "twilio")])
+    first, second = rig.chain
+    faultd.set(first, "reject", why=why)
+    sent = rig.send()
+    assert sent.answer.trail == [(first, outcome), (second, "accepted")]
+    assert rig.taken(sent) == [(second, False)]
+    standing = rig.sidecar.health("sms", first)
+    assert ((standing["throttled_for"] or 0.0) > 290.0) is left_alone
+    assert (standing["circuit"]["state"], standing["circuit"]["failures"]) == ("closed", "0/5")
+    again = "skipped" if left_alone else outcome
+    assert rig.send().answer.trail == [(first, again), (second, "accepted")]
+    assert rig.breaches() == []
+
+
 def test_i8_silence_ends_with_the_deadline_and_i10_stops_no_other_chain(faultd, chains_of):
     pairs = [(f"mute_{number}", "twilio") for number in range(4)]
     mute, well = chains_of(more="limits: {deadline: 2s}", sms=pairs, email=[("well", "ses")])

@@ -31,12 +31,18 @@ def install(directory: Path, text: str, *kinds: str, name: str = "guest") -> dic
     return install_module(directory, HEAD + text + TAIL, *kinds, name=name)
 
 
-def install_module(directory: Path, text: str, *kinds: str, name: str = "guest") -> dict[str, str]:
-    """The same for the whole text of a module."""
+def install_module(
+    directory: Path,
+    text: str,
+    *kinds: str,
+    name: str = "guest",
+    group: str = "sidecar.providers",
+) -> dict[str, str]:
+    """The same for the whole text of a module, in this group of entry points."""
     (directory / f"{name}.py").write_text(text)
     info = directory / f"{name}-1.dist-info"
     info.mkdir()
     (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 1\n")
     points = "".join(f"{kind} = {name}\n" for kind in kinds)
-    (info / "entry_points.txt").write_text(f"[sidecar.providers]\n{points}")
+    (info / "entry_points.txt").write_text(f"[{group}]\n{points}")
     return {"PYTHONPATH": str(directory)}

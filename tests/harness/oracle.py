@@ -11,6 +11,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
+from decimal import Decimal
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -179,6 +180,24 @@ def wrong_gauges(sidecar: Sidecar) -> Breaches:
         gauge = f'otp_breaker_state{{provider="{name}",state="{state}"}} 1.0'
         if gauge not in page.splitlines():
             yield f"{name} is {state}, and no gauge says so"
+
+
+def misbooked(books: Mapping[str, Decimal], ledger: Sequence[Record], database: Path) -> Breaches:
+    """The books are the sum of the log, to the cent, and nothing that was taken is missing."""
+    with closing(sqlite3.connect(database)) as log:
+        tried = log.execute(
+            "SELECT provider, outcome, cost_amount FROM attempts WHERE outcome <> 'skipped'"
+        ).fetchall()
+    taken = Counter(one["provider"] for one in ledger)
+    for name, booked in books.items():
+        ours = [(outcome, Decimal(amount)) for who, outcome, amount in tried if who == name]
+        bill = sum(amount for _, amount in ours)
+        accepted = sum(outcome == "accepted" for outcome, _ in ours)
+        billed = sum(amount > 0 for _, amount in ours)
+        if booked != bill:
+            yield f"books: {name} has cost {bill} by its rows, and {booked} by the books"
+        if not accepted <= taken[name] <= billed:
+            yield f"books: {name} took {taken[name]}, {accepted} accepted and {billed} billed"
 
 
 def rows(database: Path) -> tuple[list[Record], list[Record]]:

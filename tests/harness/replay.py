@@ -18,7 +18,7 @@ from sidecar.delivery.errors import (
     Unknown,
 )
 from sidecar.delivery.link import Limits, Link, Room
-from sidecar.delivery.model import Attempt, Message, Receipt
+from sidecar.delivery.model import Attempt, Bill, Message, Receipt
 from sidecar.delivery.policy import ChainPolicy
 from sidecar.testing import ManualClock, ScriptedProvider
 
@@ -37,7 +37,7 @@ STEPS: dict[str, Callable[[], Any]] = {
 
 
 class AlwaysLogged:
-    async def sending(self, link: Link, so_far: Sequence[Attempt]) -> bool:
+    async def sending(self, link: Link, so_far: Sequence[Attempt], bill: Bill | None) -> bool:
         return True
 
 

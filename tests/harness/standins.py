@@ -14,7 +14,9 @@ from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
+from urllib.error import HTTPError
 from urllib.request import Request, urlopen
+from uuid import uuid4
 
 import trustme
 from aiosmtpd.controller import Controller
@@ -37,7 +39,7 @@ class Vendor:
 
     def __init__(self, answer: Callable[[VendorRequest], Any]) -> None:
         self.answer = answer
-        self.answer_get: Callable[[str], Any] = lambda path: (404, {}, b"{}")
+        self.answer_get: Callable[[VendorRequest], Any] = lambda request: (404, {}, b"{}")
         self.requests: list[VendorRequest] = []
         self.connections: list[socket.socket] = []
         self.gate: threading.Event | None = None
@@ -63,7 +65,8 @@ class Vendor:
                     self._say(said)
 
             def do_GET(self) -> None:
-                self._say(vendor.answer_get(self.path))
+                request = VendorRequest(self.path, dict(self.headers), b"")
+                self._say(vendor.answer_get(request))
 
             def _say(self, said: Any) -> None:
                 status, headers, text = said
@@ -142,6 +145,26 @@ class Moto:
         body = json.dumps({"EmailIdentity": address}).encode()
         headers = {"Content-Type": "application/json", "Authorization": _UNCHECKED}
         self._post("/v2/email/identities", body, headers)
+
+    def put_secret(self, name: str, text: str) -> None:
+        """Make the secret of this name, or give it another text."""
+        try:
+            self._secret("CreateSecret", Name=name, SecretString=text)
+        except HTTPError:
+            self._secret("PutSecretValue", SecretId=name, SecretString=text)
+
+    def delete_secret(self, name: str) -> None:
+        self._secret("DeleteSecret", SecretId=name, ForceDeleteWithoutRecovery=True)
+
+    def _secret(self, call: str, **fields: Any) -> None:
+        headers = {
+            "Content-Type": "application/x-amz-json-1.1",
+            "X-Amz-Target": f"secretsmanager.{call}",
+            "Authorization": _UNCHECKED.replace("/ses/", "/secretsmanager/"),
+        }
+        self._post(
+            "/", json.dumps({"ClientRequestToken": str(uuid4()), **fields}).encode(), headers
+        )
 
     def kept(self, service: str, what: str) -> list[dict[str, Any]]:
         with urlopen(f"{self.url}/moto-api/data.json", timeout=PATIENCE) as answer:

@@ -19,6 +19,7 @@ _MAIL = {
         "personalizations": [{"to": [{"email": EMAIL}]}],
         "content": [{"type": "text/plain", "value": TEXT}],
     },
+    "eum": {"DestinationPhoneNumber": PHONE, "MessageBody": TEXT},
 }
 _FORM = {
     "sns": {"Action": "Publish", "PhoneNumber": PHONE, "Message": TEXT},
@@ -27,6 +28,7 @@ _FORM = {
 _PATH = {
     "ses": "/v2/email/outbound-emails",
     "sns": "/",
+    "eum": "/",
     "sendgrid": "/v3/mail/send",
     "twilio": "/2010-04-01/Accounts/AC0/Messages.json",
 }
@@ -35,7 +37,10 @@ _PATH = {
 def request_for(kind: str) -> bytes:
     """A send as the vendor's API wants it."""
     body = json.dumps(_MAIL[kind]) if kind in _MAIL else urlencode(_FORM[kind])
-    return f"POST {_PATH[kind]} HTTP/1.1\r\nContent-Length: {len(body)}\r\n\r\n{body}".encode()
+    head = f"POST {_PATH[kind]} HTTP/1.1\r\nContent-Length: {len(body)}\r\n"
+    if kind == "eum":
+        head += "X-Amz-Target: PinpointSMSVoiceV2.SendTextMessage\r\n"
+    return f"{head}\r\n{body}".encode()
 
 
 def listen_to(sock: socket.socket, seconds: float) -> tuple[bytes, str]:

@@ -106,7 +106,7 @@ class Service:
         for name, kind in KINDS.items():
             if not any(name in chain for chain in chains.values()):
                 continue
-            more: dict[str, object] = {"timeout": timeout}
+            more: dict[str, object] = {"timeout": timeout, "preflight": "observe"}
             if kind == "smtp":
                 more["pool"] = SMTP_POOL
             if name in changed:
@@ -119,6 +119,8 @@ class Service:
         text = (
             f"server: {{listen: '{self.where}', drain: {DRAIN:.0f}s}}\n"
             f"limits: {{deadline: {DEADLINE:.0f}s}}\n"
+            # At every start and reload, and not at the end, when no connection may be kept.
+            "preflight: {interval: 1d, timeout: 2s}\n"
             "breaker: {failure_threshold: 3, recovery_timeout: 1s, success_threshold: 2, "
             f"growth: 2, max_recovery_timeout: {OPEN_AT_MOST:.0f}s}}\n"
             f"providers:\n{''.join(lines)}chains:\n{walks}"

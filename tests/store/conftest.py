@@ -9,6 +9,7 @@ import pytest
 from sidecar.delivery.model import Attempt, Delivery, Money, Outcome, Status
 from sidecar.store import Claim
 from sidecar.store.memory import MemoryLog
+from sidecar.store.recovery import under_way
 from sidecar.store.sqlite import SqliteLog
 
 NOW = 1_700_000_000.25
@@ -122,7 +123,7 @@ def send(claim_of, ended, took):
     async def run(log, delivery_id="d-1", **changes):
         claim = claim_of(delivery_id, **changes)
         claimed = await log.claim(claim, keep_keys=86_400.0)
-        await log.sending(claimed, (), took.provider, took.kind, claim.at)
+        await log.sending(claimed, (), under_way(took.provider, took.kind, claim.at))
         delivery = ended(claim, Status.ACCEPTED, took)
         await log.finish(claimed, delivery)
         return delivery

@@ -12,6 +12,7 @@ from itertools import count
 
 from sidecar.delivery.model import Attempt, Delivery, Outcome, Status
 from sidecar.store import Claim
+from sidecar.store.recovery import under_way
 from sidecar.store.sqlite import SqliteLog
 
 WORKERS = 8
@@ -22,7 +23,7 @@ async def deliver(log, delivery_id):
     claim = Claim(delivery_id, "sms", "otp", "+1***", "r", "b", now, key_hash=f"key {delivery_id}")
     claimed = await log.claim(claim, keep_keys=60.0)
     say("claimed", delivery_id)
-    await log.sending(claimed, (), "scripted", "scripted", now)
+    await log.sending(claimed, (), under_way("scripted", "scripted", now))
     say("sending", delivery_id)
     accepted = Attempt("scripted", "scripted", Outcome.ACCEPTED, now, provider_message_id="m")
     delivery = Delivery(delivery_id, "sms", "otp", Status.ACCEPTED, now, now, (accepted,))

@@ -13,6 +13,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 from sidecar.delivery.model import Attempt, Delivery, Money, Outcome, Status
 from sidecar.store import Claim, Claimed, LogUnavailable
 from sidecar.store.memory import MemoryLog
+from sidecar.store.recovery import under_way
 from sidecar.store.sqlite import SqliteLog
 
 KEEP = 100.0
@@ -33,6 +34,7 @@ attempts = st.builds(
     provider_message_id=words,
     simulated=st.booleans(),
     cost=st.none() | st.builds(Money, st.decimals(0, 9, places=5).map(Decimal), st.just("EUR")),
+    units=st.integers(0, 3),
 )
 trails = st.lists(attempts, max_size=3).map(tuple)
 
@@ -48,6 +50,19 @@ class BothLogs(RuleBasedStateMachine):
         self.memory = MemoryLog(now=lambda: self.now)
         self.sqlite = self.on_disk()
         self.both(lambda log: log.open())
+
+    @rule(until=st.floats(0, 60), limit=st.integers(1, 3))
+    def sum_up(self, until, limit):
+        """What was added to the sums is counted once, whatever follows."""
+        self.loop.run(self.awaited(self.sqlite.sum_up(self.now - until, limit)))
+
+    @invariant()
+    def the_same_was_spent(self):
+        memory, sqlite = (
+            {one.key: one for one in self.loop.run(self.awaited(log.costs("")))}
+            for log in (self.memory, self.sqlite)
+        )
+        assert memory == sqlite
 
     def on_disk(self):
         return SqliteLog(Path(self.folder, "log.db"), timeout=20.0, now=lambda: self.now)
@@ -87,7 +102,9 @@ class BothLogs(RuleBasedStateMachine):
         # The trail of a run only grows: a shorter one than was written comes from no chain.
         shown = self.answer(self.memory.get(delivery_id))
         trail = (shown.attempts if shown else ()) + trail
-        self.both(lambda log: log.sending(Claimed(delivery_id, run), trail, "sns", "sns", at))
+        self.both(
+            lambda log: log.sending(Claimed(delivery_id, run), trail, under_way("sns", "sns", at))
+        )
 
     @rule(
         delivery_id=st.sampled_from(IDS),

@@ -60,14 +60,14 @@ async def test_no_word_of_a_provider_breaks_the_log(log, claim_of, ended, took, 
 
 async def test_an_attempt_under_way_is_not_shown(log, claim_of, down):
     claimed = await log.claim(claim_of(), keep_keys=DAY)
-    await log.sending(claimed, (down,), "twilio", "twilio", down.started_at + 1)
+    await log.sending(claimed, (down,), under_way("twilio", "twilio", down.started_at + 1))
     shown = await log.get("d-1")
     assert (shown.status, shown.attempts) == (Status.PENDING, (down,))
 
 
 async def test_finish_leaves_no_row_of_an_attempt_that_was_not_made(log, kept, claim_of, ended):
     claimed = await log.claim(claim_of(), keep_keys=DAY)
-    await log.sending(claimed, (), "twilio", "twilio", 1.0)
+    await log.sending(claimed, (), under_way("twilio", "twilio", 1.0))
     await log.finish(claimed, ended(claim_of(), Status.FAILED))
     assert await kept.restart() == Recovery()
     assert (await kept.log.get("d-1")).attempts == ()
@@ -85,7 +85,7 @@ async def test_finish_may_be_said_twice(log, claim_of, ended, took, down):
 async def test_only_the_run_that_was_claimed_is_written(log, claim_of, ended, claimed):
     await log.claim(claim_of(), keep_keys=DAY)
     with pytest.raises(LogUnavailable):
-        await log.sending(claimed, (), "twilio", "twilio", 1.0)
+        await log.sending(claimed, (), under_way("twilio", "twilio", 1.0))
     with pytest.raises(LogUnavailable):
         await log.finish(claimed, ended(claim_of(), Status.FAILED))
     assert (await log.get("d-1")).status is Status.PENDING
@@ -94,7 +94,7 @@ async def test_only_the_run_that_was_claimed_is_written(log, claim_of, ended, cl
 async def test_nothing_is_sent_after_the_end(log, send):
     written = await send(log)
     with pytest.raises(LogUnavailable):
-        await log.sending(Claimed("d-1", 1), (), "twilio", "twilio", 1.0)
+        await log.sending(Claimed("d-1", 1), (), under_way("twilio", "twilio", 1.0))
     assert await log.get("d-1") == written
 
 
@@ -137,7 +137,7 @@ async def test_what_is_written_ahead_with_the_claim_may_have_been_sent(log, kept
 async def test_an_attempt_under_way_may_have_been_sent(log, kept, claim_of, down):
     claim = claim_of(key_hash="k")
     claimed = await log.claim(claim, keep_keys=DAY)
-    await log.sending(claimed, (down,), "twilio-eu", "twilio", claim.at + 1)
+    await log.sending(claimed, (down,), under_way("twilio-eu", "twilio", claim.at + 1))
     assert await kept.restart() == Recovery(attempts=1, deliveries=1)
     closed = await kept.log.get("d-1")
     assert closed.status is Status.UNKNOWN
@@ -151,7 +151,7 @@ async def test_an_attempt_under_way_may_have_been_sent(log, kept, claim_of, down
 
 async def test_an_accepted_attempt_outweighs_the_one_under_way(log, kept, claim_of, took):
     claimed = await log.claim(claim_of(), keep_keys=DAY)
-    await log.sending(claimed, (took,), "sns", "sns", 1.0)
+    await log.sending(claimed, (took,), under_way("sns", "sns", 1.0))
     await kept.restart()
     assert (await kept.log.get("d-1")).status is Status.ACCEPTED
 
@@ -159,7 +159,7 @@ async def test_an_accepted_attempt_outweighs_the_one_under_way(log, kept, claim_
 async def test_recovery_looks_at_the_latest_run_only(log, kept, claim_of, ended, down):
     claim = claim_of()
     first = await log.claim(claim, keep_keys=DAY)
-    await log.sending(first, (), "sns", "sns", 1.0)
+    await log.sending(first, (), under_way("sns", "sns", 1.0))
     await log.finish(first, ended(claim, Status.FAILED, down))
     await log.claim(claim, keep_keys=DAY)
     assert await kept.restart() == Recovery(attempts=0, deliveries=1)
@@ -209,7 +209,7 @@ async def test_a_log_that_is_not_open_says_so(kept, claim_of, ended, was_open):
     claimed = Claimed("d-1", 1)
     for operation in (
         kept.log.claim(claim_of(), keep_keys=DAY),
-        kept.log.sending(claimed, (), "sns", "sns", 1.0),
+        kept.log.sending(claimed, (), under_way("sns", "sns", 1.0)),
         kept.log.finish(claimed, ended(claim_of(), Status.FAILED)),
         kept.log.get("d-1"),
         kept.log.prune(1.0, 1),

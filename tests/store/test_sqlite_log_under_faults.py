@@ -84,7 +84,7 @@ async def test_an_operation_waits_for_the_lock_as_long_as_it_may(
     with locked(tmp_path / "deliveries.db"):
         waiting.clear()
         tasks = await queued(
-            sqlite.sending(claimed, (), "sns", "sns", 1.0),  # reads before it writes
+            sqlite.sending(claimed, (), under_way("sns", "sns", 1.0)),  # reads before it writes
             *(sqlite.claim(claim_of(f"d-{n}", at=2.0), keep_keys=60.0) for n in range(2, 50)),
         )
         assert await asyncio.to_thread(waiting.wait, PATIENT)

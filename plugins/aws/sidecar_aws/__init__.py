@@ -1,4 +1,4 @@
-"""Amazon SES (e-mail) and SNS (SMS) for OTP Sidecar: the kinds `ses` and `sns`.
+"""Amazon SES (e-mail), SNS and End User Messaging (SMS): the kinds `ses`, `sns` and `eum`.
 
 Importing the package loads no AWS library; botocore comes with the first provider that is
 opened and has something to find.

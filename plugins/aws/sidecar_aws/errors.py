@@ -29,11 +29,17 @@ class BadSetting(Misconfigured):
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One meaning of a code: for answers whose text, in lower case, contains `text`."""
+    """One meaning of a code: for answers whose text, in lower case, contains `text`.
+
+    `pause` is how many seconds a throttle lasts, where that is known; `final` marks a rejection
+    that no setting fails over.
+    """
 
     error: type[DeliveryError]
     reason: str
     text: str = ""
+    pause: float | None = None
+    final: bool = False
 
 
 Table = dict[str, tuple[Row, ...]]
@@ -54,7 +60,7 @@ _OPT_IN = (Row(Misconfigured, "the AWS account is not signed up for this service
 _WRONG_API = (Row(Misconfigured, "the endpoint does not know this call: check endpoint_url"),)
 _FAILED = (Row(Unavailable, "the service failed"),)
 _RATE = (
-    Row(Throttled, "the daily sending quota is used up", "daily message quota"),
+    Row(Throttled, "the daily sending quota is used up", "daily message quota", QUOTA_PAUSE),
     Row(Throttled, "the sending rate is used up"),
 )
 _INVALID = (Row(Rejected, "the message has a value that AWS does not take"),)
@@ -201,16 +207,19 @@ def classify(table: Table, reply: Reply) -> DeliveryError:
     said = read_error(reply)
     for row in table.get(said.code or "", ()):
         if row.text in said.text:
-            return _error(row, said, reply)
+            return error_of(row, reply, said.code)
     return error_for_status(reply, code=said.code)
 
 
-def _error(row: Row, said: AwsError, reply: Reply) -> DeliveryError:
+def error_of(row: Row, reply: Reply, code: str | None) -> DeliveryError:
+    """What `row` says of `reply`."""
     if row.error is Throttled:
-        # AWS names no time (a proxy before it may); only the quota is known to last.
-        pause = QUOTA_PAUSE if row is _RATE[0] else reply.retry_after()
-        return Throttled(row.reason, code=said.code, retry_after=pause)
-    return row.error(row.reason, code=said.code)
+        # AWS names no time (a proxy before it may); only a quota is known to last.
+        pause = row.pause if row.pause is not None else reply.retry_after()
+        return Throttled(row.reason, code=code, retry_after=pause)
+    if row.final:
+        return Rejected(row.reason, code=code, final=True)
+    return row.error(row.reason, code=code)
 
 
 def _plain_code(value: object) -> str | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from sidecar import AccountReport, AccountState, Reply
+from sidecar import AccountReport, AccountState, Money, Reply, Verified
 from sidecar_aws.errors import read_error
 
 _DENIED = {"AccessDenied", "AccessDeniedException", "AuthorizationError"}
@@ -17,11 +17,22 @@ class Findings:
     blocked: list[str] = field(default_factory=list)
     degraded: list[str] = field(default_factory=list)
     facts: dict[str, str | int | float | bool] = field(default_factory=dict)
+    monthly_limit: Money | None = None
+    _verified: Verified | None = None
+
+    def sandbox(self, verified: Verified | None, whom: str, leave: str) -> None:
+        """It is in a sandbox; `whom` it reaches there, in the plural, and how to `leave` it."""
+        if verified is not None:
+            self.facts["verified_recipients"] = len(verified)
+        count = "" if verified is None else f"{len(verified) or 'no'} "
+        reaches = f"reaches {count}verified {whom} and nobody else"
+        self.degraded.append(f"the account is in the sandbox and {reaches}: {leave}")
+        self._verified = verified
 
     def report(self, ready: str) -> AccountReport:
         """The report; `ready` is its sentence where nothing is amiss."""
         summary = "; ".join([*self.blocked, *self.degraded]) or ready
-        return AccountReport(self._state(), summary, self.facts)
+        return AccountReport(self._state(), summary, self.facts, self.monthly_limit, self._verified)
 
     def _state(self) -> AccountState:
         if self.blocked:

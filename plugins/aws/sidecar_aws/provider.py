@@ -1,4 +1,4 @@
-"""What `ses` and `sns` have in common: a wire that lives as long as they do."""
+"""What the kinds have in common: a wire that lives as long as they do."""
 
 from __future__ import annotations
 

@@ -22,6 +22,7 @@ from botocore.exceptions import (
     HTTPClientError,
     MetadataRetrievalError,
 )
+from botocore.exceptions import ConnectionError as NoConnection
 
 from sidecar import Misconfigured, Unavailable
 from sidecar_aws.access import Access, Keys
@@ -29,6 +30,13 @@ from sidecar_aws.settings import AwsConfig, base_url
 
 # STS and SSO, where the chain asks them: one try, and no longer than a person waits.
 _CALLS = Config(connect_timeout=1.5, read_timeout=3.0, retries={"total_max_attempts": 1})
+
+_UNREACHED = (
+    CredentialRetrievalError,
+    HTTPClientError,
+    MetadataRetrievalError,
+    NoConnection,  # no HTTPClientError to botocore, though nothing was reached
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,10 +134,11 @@ def _configured_endpoint(session: botocore.session.Session, model: str) -> str |
         return None
     profile = session.get_scoped_config()
     services = session.full_config.get("services", {}).get(profile.get("services"), {})
+    service = model.replace("-", "_")  # for the services here, what the SDKs make of the service id
     found = (
-        os.environ.get(f"AWS_ENDPOINT_URL_{model.upper()}")
+        os.environ.get(f"AWS_ENDPOINT_URL_{service.upper()}")
         or os.environ.get("AWS_ENDPOINT_URL")
-        or services.get(model, {}).get("endpoint_url")
+        or services.get(service, {}).get("endpoint_url")
         or profile.get("endpoint_url")
     )
     return str(found) if found else None
@@ -142,7 +151,7 @@ def _our_errors() -> Iterator[None]:
         yield
     except (Misconfigured, Unavailable):
         raise
-    except (CredentialRetrievalError, HTTPClientError, MetadataRetrievalError) as error:
+    except _UNREACHED as error:
         raise Unavailable("the source of the AWS credentials failed", code=_name(error)) from error
     except ClientError as error:
         raise _of_sts(error) from error

@@ -20,12 +20,13 @@ from sidecar import (
     Refused,
     Rejected,
     Reply,
+    Tariff,
     Unknown,
     hookimpl,
 )
 from sidecar_aws.errors import SES, classify, read_error
 from sidecar_aws.provider import AwsProvider
-from sidecar_aws.ses_account import report
+from sidecar_aws.ses_account import refusal, report
 from sidecar_aws.settings import AwsConfig, Extra
 
 SEND = "/v2/email/outbound-emails"
@@ -71,6 +72,9 @@ class Ses(AwsProvider[SesConfig]):
     kind = "ses"
     channels = frozenset({"email"})
     Config = SesConfig
+    tariff = Tariff.per_message(
+        "0.0001 USD", dated="2026-11-29", source="0.10 USD for 1,000: aws.amazon.com/ses/pricing"
+    )
     model = "sesv2"
     signing_name = "ses"
 
@@ -89,6 +93,9 @@ class Ses(AwsProvider[SesConfig]):
 
     async def check(self, *, timeout: float) -> AccountReport:
         return await report(self.wire, self.config.sender_address, timeout=timeout)
+
+    def would_refuse(self, message: Message, report: AccountReport) -> str | None:
+        return refusal(message.to, report)
 
     def _request(self, message: Message) -> str:
         """The JSON of `SendEmail`, byte for byte what `json.dumps` and so boto3 would make of it.

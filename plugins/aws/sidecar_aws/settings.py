@@ -1,4 +1,4 @@
-"""What both kinds are told: where AWS is, and as whom to speak to it."""
+"""What all kinds are told: where AWS is, and as whom to speak to it."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def base_url(url: str) -> str:
 
 
 class AwsConfig(ProviderConfig):
-    """The settings that `ses` and `sns` share.
+    """The settings that the kinds share.
 
     Without keys botocore looks for them: environment, profile, web identity, container, instance
     role. Without `endpoint_url` it resolves the endpoint of `region`, `AWS_ENDPOINT_URL` included.

@@ -32,9 +32,10 @@ class _Day:
 
 
 class Signer:
-    """Signs for one service. `service` is the signing name (`ses`, `sns`), `now` gives Unix time.
+    """Signs for one service, by its signing name (`ses`, `sns`, `sms-voice`).
 
-    The derived key is kept for as long as the UTC date and the access stay the same.
+    `now` gives Unix time. The derived key is kept for as long as the UTC date and the access stay
+    the same.
     """
 
     def __init__(self, service: str, now: Callable[[], float] = time) -> None:
@@ -43,12 +44,19 @@ class Signer:
         self._day: _Day | None = None
 
     def sign(
-        self, access: Access, method: str, url: str, content_type: str | None, body: bytes
+        self,
+        access: Access,
+        method: str,
+        url: str,
+        content_type: str | None,
+        body: bytes,
+        target: str | None = None,
     ) -> dict[str, str]:
-        """The headers to send: type, date, session token and signature.
+        """The headers to send: type, date, session token, target and signature.
 
         `url` is the whole address as it goes on the wire, without a query; `method` in upper case;
-        `content_type` without spaces to trim.
+        `content_type` and `target` without spaces to trim. `target` names the call where the path
+        does not, as in the AWS JSON protocol.
         """
         at = _timestamp(int(self._now()))
         day = self._day_of(access, at[:8])
@@ -60,6 +68,10 @@ class Signer:
             headers["Content-Type"] = content_type
             canonical = f"content-type:{content_type}\n{canonical}"
             names = f"content-type;{names}"
+        if target:
+            headers["X-Amz-Target"] = target
+            canonical += f"x-amz-target:{target}\n"
+            names += ";x-amz-target"
         request = f"{method}\n{path}\n\n{canonical}\n{names}\n{sha256(body).hexdigest()}"
         digest = sha256(request.encode()).hexdigest()
         told = f"AWS4-HMAC-SHA256\n{at}\n{day.scope}\n{digest}"

@@ -20,6 +20,7 @@ from sidecar import (
     Refused,
     Rejected,
     Reply,
+    Tariff,
     Unknown,
     hookimpl,
 )
@@ -64,6 +65,9 @@ class Sns(AwsProvider[SnsConfig]):
     kind = "sns"
     channels = frozenset({"sms"})
     Config = SnsConfig
+    tariff = Tariff.per_segment(  # to the United States, the carrier's fee not included
+        "0.00645 USD", dated="2026-11-29", source="aws.amazon.com/sns/sms-pricing"
+    )
     model = "sns"
     signing_name = "sns"
 

@@ -17,6 +17,7 @@ WORTH_A_TRY = 0.5
 """Seconds that must be left for a second request after renewed keys."""
 _EXPIRED = {"ExpiredToken", "ExpiredTokenException"}
 _FORM = "application/x-www-form-urlencoded; charset=utf-8"
+_JSON = "application/x-amz-json-1.0"
 
 
 class Wire:
@@ -45,6 +46,7 @@ class Wire:
         *,
         content_type: str | None = None,
         body: bytes = b"",
+        target: str | None = None,
         timeout: float,
     ) -> Reply:
         """Any complete answer, within `timeout` seconds; raises what `HttpTransport` raises.
@@ -58,7 +60,7 @@ class Wire:
 
         async def exchange(access: Access) -> Reply:
             url = access.url + path
-            headers = self._signer.sign(access, method, url, content_type, body)
+            headers = self._signer.sign(access, method, url, content_type, body, target)
             return await self._transport.request(
                 method, url, headers=headers, body=body, timeout=left()
             )
@@ -78,6 +80,12 @@ class Wire:
     async def post_form(self, form: str, *, timeout: float) -> Reply:
         """The same with a form that is encoded already."""
         return await self.call("POST", "/", content_type=_FORM, body=form.encode(), timeout=timeout)
+
+    async def post_json(self, target: str, body: bytes, *, timeout: float) -> Reply:
+        """A call in the AWS JSON 1.0 protocol; `target` is the prefix and the operation."""
+        return await self.call(
+            "POST", "/", content_type=_JSON, body=body, target=target, timeout=timeout
+        )
 
     async def _renewed(self, refused: Access, timeout: float) -> Access:
         try:

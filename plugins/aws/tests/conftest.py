@@ -1,5 +1,7 @@
 """No test sees this machine's AWS settings, and moto's server runs as a process of its own."""
 
+import asyncio
+import json
 import os
 import re
 import subprocess
@@ -13,6 +15,8 @@ from urllib.request import Request, urlopen
 import boto3
 import pytest
 from botocore.config import Config
+
+from sidecar.testing import Answer, stub_server
 
 START = "from moto.server import main; main(['-H', '127.0.0.1', '-p', '0'])"
 NO_RETRY = Config(retries={"total_max_attempts": 1}, read_timeout=60, proxies={})
@@ -80,3 +84,94 @@ def write_profile(monkeypatch, tmp_path) -> Callable[[str], None]:
     path = tmp_path / "credentials"
     monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(path))
     return path.write_text
+
+
+# Commands: a stand-in speaks for AWS where moto lacks a call
+
+SECRET = "canary-aws-secret-0001"
+KEYS = f"access_key_id: AKIAIOSFODNN7EXAMPLE, secret_access_key: {SECRET}, allow_private: true"
+
+
+class Says:
+    """What AWS answers, and the keys that a provider's section has."""
+
+    keys = KEYS
+
+    @staticmethod
+    def told(document):
+        return Answer(200, {"Content-Type": "application/json"}, json.dumps(document).encode())
+
+    @staticmethod
+    def refused(code, status=400, message="no"):
+        """As both protocols say it: SES v2 in a header, SNS in XML."""
+        xml = f"<ErrorResponse><Error><Code>{code}</Code><Message>{message}</Message></Error>"
+        headers = {"x-amzn-errortype": code, "Content-Type": "application/json"}
+        return {
+            "sesv2": Answer(status, headers, json.dumps({"message": message}).encode()),
+            "sns": Answer(status, {"Content-Type": "text/xml"}, f"{xml}</ErrorResponse>".encode()),
+        }
+
+    @staticmethod
+    def sns(action, inside=""):
+        body = f"<{action}Response><{action}Result>{inside}</{action}Result></{action}Response>"
+        return Answer(200, {"Content-Type": "text/xml"}, body.encode())
+
+    @staticmethod
+    def limit(value):
+        entry = f"<entry><key>MonthlySpendLimit</key><value>{value}</value></entry>"
+        return Says.sns("GetSMSAttributes", f"<attributes>{entry}</attributes>")
+
+
+@pytest.fixture
+def says() -> type[Says]:
+    return Says
+
+
+@pytest.fixture
+def write(tmp_path):
+    def put(url, more=""):
+        place = f"region: us-east-1, endpoint_url: '{url}', {KEYS}"
+        (tmp_path / "providers.yaml").write_text(
+            f"providers:\n  ses: {{{place}, sender: 'Codes <codes@example.com>'}}\n"
+            f"  sns: {{{place}}}\n{more}chains: {{email: [ses], sms: [sns]}}\n"
+        )
+
+    return put
+
+
+@pytest.fixture
+def run(tmp_path):
+    """One command to its end, in a thread: the stand-in answers meanwhile."""
+
+    def blocking(*arguments, stdin=subprocess.DEVNULL, **environ):
+        kept = {name: os.environ[name] for name in ("PATH", "HOME")}
+        return subprocess.run(
+            [sys.executable, "-m", "sidecar", "aws", *arguments],
+            cwd=tmp_path,
+            env={**kept, "AWS_EC2_METADATA_DISABLED": "true", **environ},
+            stdin=stdin,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+
+    async def command(*arguments, **more):
+        done = await asyncio.to_thread(blocking, *arguments, **more)
+        assert SECRET not in done.stdout + done.stderr
+        assert "Traceback" not in done.stderr
+        return done
+
+    return command
+
+
+@pytest.fixture
+def against(write, run):
+    """The command against a stand-in that gives these answers; what it was asked comes second."""
+
+    async def command(answers, *arguments, **more):
+        async with stub_server(*answers) as stub:
+            write(stub.url)
+            return await run(*arguments, **more), stub.requests
+
+    return command

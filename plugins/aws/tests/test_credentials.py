@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import socket
 import subprocess
 import sys
 import threading
@@ -132,6 +133,19 @@ async def test_a_source_that_hangs_holds_a_send_no_longer_than_its_time(write_pr
         await asyncio.to_thread(fifo.write_text, json.dumps(keys))
         await provider.send(TEXT, timeout=20.0)
         assert key_of(stub.requests[0]) == "AKIALATE"
+
+
+async def test_an_sts_that_cannot_be_reached_is_no_wrong_setting(monkeypatch, tmp_path):
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+    (tmp_path / "token").write_text("a token")
+    monkeypatch.setenv("AWS_WEB_IDENTITY_TOKEN_FILE", str(tmp_path / "token"))
+    monkeypatch.setenv("AWS_ROLE_ARN", "arn:aws:iam::123456789012:role/codes")
+    monkeypatch.setenv("AWS_ENDPOINT_URL_STS", f"http://127.0.0.1:{port}")
+    async with Sns("sns", config()) as provider:
+        with pytest.raises(Unavailable) as caught:
+            await provider.send(TEXT, timeout=20.0)
+    assert caught.value.code == "EndpointConnectionError"
 
 
 async def test_a_machine_too_slow_to_load_botocore_is_no_fault_of_aws(monkeypatch):

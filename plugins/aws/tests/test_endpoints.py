@@ -11,7 +11,11 @@ from sidecar_aws.sdk import log_in
 from sidecar_aws.settings import AwsConfig
 
 KEYS = {"access_key_id": "AKIA", "secret_access_key": "secret"}
-CALLS = {"sesv2": "get_account", "sns": "list_topics"}
+CALLS = {
+    "sesv2": "get_account",
+    "sns": "list_topics",
+    "pinpoint-sms-voice-v2": "describe_spend_limits",
+}
 REGIONS = ["us-east-1", "eu-central-1", "ap-southeast-4", "us-gov-west-1", "cn-north-1"]
 PROFILE = """[default]
 endpoint_url = https://all.example.org
@@ -19,6 +23,8 @@ services = ours
 [services ours]
 sns =
   endpoint_url = https://sns.example.org/path/
+pinpoint_sms_voice_v2 =
+  endpoint_url = https://sms-voice.example.org
 """
 ENVIRONMENTS = [
     {},
@@ -33,6 +39,7 @@ ENVIRONMENTS = [
         "AWS_ENDPOINT_URL": "https://global.example.org",
         "AWS_ENDPOINT_URL_SNS": "http://127.0.0.1:4566",
     },
+    {"AWS_ENDPOINT_URL_PINPOINT_SMS_VOICE_V2": "https://sms-voice.example.org"},
     {"AWS_ENDPOINT_URL": "https://x.example.org", "AWS_IGNORE_CONFIGURED_ENDPOINT_URLS": "true"},
     {"AWS_CONFIG_FILE": "config"},
     {"AWS_CONFIG_FILE": "config", "AWS_ENDPOINT_URL": "https://global.example.org"},

@@ -2,6 +2,7 @@
 
 import pytest
 
+from sidecar_aws.eum import Eum, EumConfig
 from sidecar_aws.ses import Ses, SesConfig
 from sidecar_aws.sns import Sns, SnsConfig
 from sidecar_aws.sources import missing_credentials
@@ -81,7 +82,9 @@ def test_another_vendors_machine_has_no_role(machine):
     assert missing_credentials(machine.environ, machine.root) == BOTH
 
 
-@pytest.mark.parametrize(("provider", "settings"), [(Ses, {"sender": "no@example.org"}), (Sns, {})])
+@pytest.mark.parametrize(
+    ("provider", "settings"), [(Ses, {"sender": "no@example.org"}), (Sns, {}), (Eum, {})]
+)
 def test_configured_keys_lack_nothing(machine, provider, settings):
     environ = machine.environ | {"AWS_EC2_METADATA_DISABLED": "true"}
     bare = provider.Config(kind=provider.kind, **settings)
@@ -91,5 +94,5 @@ def test_configured_keys_lack_nothing(machine, provider, settings):
     assert provider.missing(told, environ) == ()
 
 
-def test_both_configs_are_the_kinds_own():
-    assert (Ses.Config, Sns.Config) == (SesConfig, SnsConfig)
+def test_each_config_is_the_kinds_own():
+    assert (Ses.Config, Sns.Config, Eum.Config) == (SesConfig, SnsConfig, EumConfig)

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from sidecar import Message
 from sidecar_aws.access import Access, Keys
+from sidecar_aws.eum import ID, Eum, EumConfig
 from sidecar_aws.ses import TAG, Ses, SesConfig
 from sidecar_aws.ses_account import ACCOUNT, IDENTITIES
 from sidecar_aws.signing import Signer
@@ -56,12 +57,13 @@ def clock():
         yield clock
 
 
-def by_botocore(access, service, method, url, content_type, body):
+def by_botocore(access, service, method, url, content_type, body, target=None):
     keys = access.keys
+    named = {"Content-Type": content_type, "X-Amz-Target": target}
     request = AWSRequest(
         method=method,
         url=url,
-        headers={"Content-Type": content_type} if content_type else {},
+        headers={name: value for name, value in named.items() if value},
         data=body,
     )
     credentials = Credentials(keys.access_key, keys.secret_key, keys.token)
@@ -72,20 +74,23 @@ def by_botocore(access, service, method, url, content_type, body):
 @settings(max_examples=400, deadline=None)
 @given(
     at=st.integers(0, 4_000_000_000),
-    service=st.sampled_from(["ses", "sns"]),
+    service=st.sampled_from(["ses", "sns", "sms-voice"]),
     region=st.from_regex(r"[a-z0-9-]{1,63}", fullmatch=True),
     keys=st.builds(Keys, printable, printable, st.none() | printable | st.just("two  words ")),
     endpoint=st.sampled_from(ENDPOINTS),
     path=paths,
     request=st.sampled_from([("GET", None), ("POST", "application/json"), ("POST", _FORM)]),
     body=st.binary(max_size=300),
+    target=st.none() | printable,
 )
-def test_every_header_is_botocores(at, service, region, keys, endpoint, path, request, body, clock):
+def test_every_header_is_botocores(
+    at, service, region, keys, endpoint, path, request, body, target, clock
+):
     clock.seconds = at
     access = Access(endpoint, region, keys)
     method, content_type = request
-    ours = Signer(service, clock).sign(access, method, endpoint + path, content_type, body)
-    assert ours == by_botocore(access, service, method, endpoint + path, content_type, body)
+    asked = (method, endpoint + path, content_type, body, target)
+    assert Signer(service, clock).sign(access, *asked) == by_botocore(access, service, *asked)
 
 
 def steps():
@@ -176,3 +181,27 @@ def test_the_form_for_sns_is_that_of_urlencode(to, text, sender):
     assert (fields["PhoneNumber"], fields["Message"]) == (to, text)
     assert fields["MessageAttributes.entry.2.Value.StringValue"] == sender or "Example"
     assert form == urlencode(fields)
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    to=words,
+    text=st.text(max_size=200).filter(str.strip),
+    life=st.none() | st.floats(0, 1e6),
+    pool=st.none() | st.just("pool-1"),
+)
+def test_the_body_for_eum_is_that_of_json_dumps(to, text, life, pool):
+    config = EumConfig(kind="eum", configuration_set="codes", max_price="0.05")
+    extra = {"eum": {"origination_identity": pool}} if pool else {}
+    message = Message("m-1", "sms", to, text, expires_in=life, extra=extra)
+    call = {
+        "DestinationPhoneNumber": to,
+        "MessageBody": text,
+        **({"OriginationIdentity": pool} if pool else {}),
+        "MessageType": "TRANSACTIONAL",
+        "ConfigurationSetName": "codes",
+        "MaxPrice": "0.05000",
+        **({} if life is None else {"TimeToLive": max(5, min(int(life), 259_200))}),
+        "Context": {ID: "m-1"},
+    }
+    assert Eum("eum", config)._request(message) == json.dumps(call)

@@ -12,13 +12,21 @@ from botocore.config import Config
 from sidecar import Message
 from sidecar.testing import Answer, stub_server
 from sidecar_aws.access import Access, Keys
+from sidecar_aws.eum import Eum, EumConfig
 from sidecar_aws.ses import Ses, SesConfig
 from sidecar_aws.ses_account import IDENTITIES
 from sidecar_aws.signing import Signer
 from sidecar_aws.sns import Sns, SnsConfig
 
 AT = datetime(2026, 11, 22, 10, 20, 30, tzinfo=UTC)
-COMPARED = ("host", "content-type", "x-amz-date", "x-amz-security-token", "authorization")
+COMPARED = (
+    "host",
+    "content-type",
+    "x-amz-date",
+    "x-amz-security-token",
+    "x-amz-target",
+    "authorization",
+)
 TOKENS = [None, "a-token/with+signs=="]
 
 
@@ -135,6 +143,64 @@ async def test_sns(frozen_time, token):
         )
         assert_same(*stub.requests)
         assert dict(parse_qsl(stub.requests[0].body.decode()))["Message"] == text
+
+
+EUM_SETTINGS = {
+    "origination_identity": "arn:aws:sms-voice:eu-central-1:123456789012:pool/pool-1",
+    "configuration_set": "codes",
+    "max_price": "0.05",
+    "protect_configuration_id": "protect-1",
+}
+EUM_EXTRA = {"eum": {"in_entity_id": "1101", "in_template_id": "1107", "message_type": None}}
+EUM_CALL = {
+    "OriginationIdentity": EUM_SETTINGS["origination_identity"],
+    "MessageType": "TRANSACTIONAL",
+    "ConfigurationSetName": "codes",
+    "MaxPrice": "0.05000",
+    "DestinationCountryParameters": {"IN_ENTITY_ID": "1101", "IN_TEMPLATE_ID": "1107"},
+    "ProtectConfigurationId": "protect-1",
+    "TimeToLive": 300,
+}
+
+
+@pytest.mark.parametrize("token", TOKENS)
+@pytest.mark.parametrize(
+    ("chosen", "extra", "expires_in", "more"),
+    [
+        ({}, {}, None, {"MessageType": "TRANSACTIONAL"}),
+        (EUM_SETTINGS, EUM_EXTRA, 300.9, EUM_CALL),
+    ],
+)
+async def test_eum(frozen_time, token, chosen, extra, expires_in, more):
+    text = 'Your code is 739184620517 & more: "\\ é € 😀\nbye'
+    call = {
+        "DestinationPhoneNumber": "+14155552671",
+        "MessageBody": text,
+        **more,
+        "Context": {"otp-sidecar-id": "m_1"},
+    }
+    async with stub_server(Answer(200, {}, b'{"MessageId": "m"}')) as stub:
+        config = EumConfig(kind="eum", **settings(stub, token), **chosen)
+        message = Message("m 1", "sms", "+14155552671", text, expires_in=expires_in, extra=extra)
+        async with Eum("eum", config, now=now) as provider:
+            await provider.send(message, timeout=5.0)
+        client = boto_client("pinpoint-sms-voice-v2", stub, token)
+        await asyncio.to_thread(lambda: client.send_text_message(**call))
+        assert_same(*stub.requests)
+        assert json.loads(stub.requests[0].body) == call
+
+
+@pytest.mark.parametrize("token", TOKENS)
+async def test_the_questions_of_eums_check(frozen_time, token):
+    async with stub_server(Answer(200, {}, b"{}")) as stub:
+        async with Eum("eum", EumConfig(kind="eum", **settings(stub, token)), now=now) as provider:
+            await provider.check(timeout=5.0)
+        client = boto_client("pinpoint-sms-voice-v2", stub, token)
+        await asyncio.to_thread(lambda: client.describe_spend_limits(MaxResults=100))
+        await asyncio.to_thread(lambda: client.describe_account_attributes(MaxResults=100))
+        assert len(stub.requests) == 4
+        assert_same(*stub.requests[::2])
+        assert_same(*stub.requests[1::2])
 
 
 @pytest.mark.parametrize("token", TOKENS)

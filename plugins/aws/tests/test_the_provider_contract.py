@@ -1,4 +1,4 @@
-"""The contract of every HTTP provider, for both kinds, and that importing them costs nothing."""
+"""The contract of every HTTP provider, for each kind, and that importing them costs nothing."""
 
 import subprocess
 import sys
@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 import pytest
 
 from sidecar.testing import Answer, HttpProviderContract
+from sidecar_aws.eum import Eum
 from sidecar_aws.ses import Ses
 from sidecar_aws.sns import Sns
 
@@ -17,6 +18,7 @@ KEYS = {
     "secret_access_key": "canary-secret",
     "session_token": "canary-token",
 }
+KINDS = {"ses", "sns", "eum"}
 SNS_XML = (
     b'<PublishResponse xmlns="http://sns.amazonaws.com/doc/2010-03-31/"><PublishResult>'
     b"<MessageId>94f20ce6-13c5-43a0-9a9e-ca52d816e90b</MessageId></PublishResult>"
@@ -40,13 +42,24 @@ class TestSns(HttpProviderContract):
     accepted = Answer(200, {"Content-Type": "text/xml"}, SNS_XML)
 
 
+class TestEum(HttpProviderContract):
+    provider_class = Eum
+    settings: ClassVar[Mapping[str, Any]] = KEYS
+    secrets = ("canary-secret", "canary-token")
+    url_setting = "endpoint_url"
+    accepted = Answer(
+        200, {"Content-Type": "application/x-amz-json-1.0"}, b'{"MessageId":"0b1c3d5e"}'
+    )
+
+
+@pytest.mark.parametrize("kind", [TestSes, TestEum])
 @pytest.mark.parametrize(
     "body", [b'{"MessageId": 7}', b'{"MessageId": ""}', b'{"MessageId": "%s"}']
 )
-async def test_a_strange_id_of_ses_is_unknown(body):
+async def test_a_strange_id_in_json_is_unknown(kind, body):
     if b"%s" in body:
         body %= b"x" * 5000
-    result, _ = await TestSes().send_to(Answer(200, {}, body))
+    result, _ = await kind().send_to(Answer(200, {}, body))
     assert type(result).__name__ == "Unknown"
 
 
@@ -56,16 +69,20 @@ async def test_an_endless_id_of_sns_is_unknown():
     assert type(result).__name__ == "Unknown"
 
 
-@pytest.mark.parametrize("module", ["ses", "sns"])
-def test_importing_and_asking_what_is_missing_loads_no_aws_library(module):
+@pytest.mark.parametrize("module", sorted(KINDS))
+def test_importing_and_asking_what_is_missing_loads_no_aws_library_and_no_other_kind(module):
     code = (
         f"import sys; from sidecar_aws import {module} as m\n"
         "(kind,) = m.register_providers()\n"
         "kind.missing(kind.Config(kind=kind.kind, **eval(sys.argv[1])), {})\n"
-        "print(sorted({n.partition('.')[0] for n in sys.modules} & {'botocore', 'boto3'}))"
+        "print(sorted({n.partition('.')[0] for n in sys.modules} & {'botocore', 'boto3'}))\n"
+        "print(*sorted(n for n in sys.modules if n.startswith('sidecar_aws.')))"
     )
-    settings = {"ses": "{'sender': 'a@example.org'}", "sns": "{}"}[module]
+    settings = {"ses": "{'sender': 'a@example.org'}"}.get(module, "{}")
     done = subprocess.run(
         [sys.executable, "-c", code, settings], capture_output=True, text=True, check=True
     )
-    assert done.stdout.strip() == "[]"
+    libraries, ours = done.stdout.splitlines()
+    assert libraries == "[]"
+    loaded = {name.partition(".")[2].partition("_")[0] for name in ours.split()}
+    assert loaded & KINDS == {module}

@@ -173,14 +173,15 @@ async def test_a_reply_without_a_date_is_measured_by_our_clock(date: dict[str, s
     assert 0 < error.retry_after <= 1000
 
 
-async def check(answer: Answer) -> Any:
-    async with stub_server(answer) as stub, provider(stub.url) as sendgrid:
+async def check(*answers: Answer) -> Any:
+    async with stub_server(*answers) as stub, provider(stub.url) as sendgrid:
         try:
             return await sendgrid.check(timeout=5)
         except DeliveryError as error:
             return error
         finally:
-            assert [(r.method, r.path) for r in stub.requests] == [("GET", "/v3/scopes")]
+            asked = list(dict.fromkeys((r.method, r.path) for r in stub.requests))
+            assert asked == [("GET", "/v3/scopes"), ("GET", "/v3/user/credits")][: len(asked)]
 
 
 @pytest.mark.parametrize(
@@ -197,11 +198,47 @@ async def test_the_key_is_reported(scopes: list[str], state: AccountState) -> No
     assert (report.state, report.facts) == (state, {"scopes": len(scopes)})
 
 
+MAY_SEND = Answer(200, {}, b'{"scopes": ["mail.send"]}')
+
+
+def credits_of(remain: Any, frequency: str = "monthly") -> Answer:
+    told = {"remain": remain, "total": 1000, "overage": 0, "used": 0, "last_reset": "2026-11-01"}
+    told |= {"next_reset": "2026-12-01", "reset_frequency": frequency}
+    return Answer(200, {}, json.dumps(told).encode())
+
+
+@pytest.mark.parametrize(
+    ("answer", "state", "words"),
+    [
+        (credits_of(900), AccountState.READY, "900 of 1000 credits are left"),
+        (credits_of(99), AccountState.DEGRADED, "99 of 1000 credits are left until 2026-12-01"),
+        (credits_of(0), AccountState.DEGRADED, "cost extra or are refused"),
+        (credits_of(0, "daily"), AccountState.BLOCKED, "the day's 1000 credits are used up"),
+        (credits_of(None), AccountState.READY, "the API key may send mail"),
+        (credits_of("many"), AccountState.READY, "the API key may send mail"),
+        (told(403, "access forbidden"), AccountState.READY, "the API key may send mail"),
+        (Answer(200, {}, b"<html>"), AccountState.READY, "the API key may send mail"),
+        (Answer(fault="eof"), AccountState.READY, "the API key may send mail"),
+    ],
+)
+async def test_the_credits_are_reported(answer: Answer, state: AccountState, words: str) -> None:
+    report = await check(MAY_SEND, answer)
+    assert isinstance(report, AccountReport)
+    assert report.state is state
+    assert words in report.summary
+
+
+async def test_a_key_that_may_not_ask_is_not_called_useless() -> None:
+    report = await check(told(403, "access forbidden"))
+    assert isinstance(report, AccountReport)
+    assert report.state is AccountState.DEGRADED
+
+
 @pytest.mark.parametrize(
     ("answer", "outcome"),
     [
         (told(401), Misconfigured),
-        (told(403, "access forbidden"), Misconfigured),
+        (told(404), Misconfigured),
         (told(429), Throttled),
         (Answer(503), Unavailable),
         (Answer(200, {}, b"<html>"), Unknown),

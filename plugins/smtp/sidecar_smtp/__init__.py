@@ -15,6 +15,7 @@ from sidecar import (
     Misconfigured,
     Provider,
     Receipt,
+    Tariff,
     hookimpl,
     tls_context,
 )
@@ -31,6 +32,7 @@ class Smtp(Provider[SmtpConfig]):
     kind = "smtp"
     channels = frozenset({"email"})
     Config = SmtpConfig
+    tariff = Tariff.per_message("0 USD", dated="2026-11-29", source="a mail server of one's own")
 
     def __init__(
         self, name: str, config: SmtpConfig, *, now: Callable[[], float] = time.monotonic
@@ -63,7 +65,9 @@ class Smtp(Provider[SmtpConfig]):
         try:
             session = await Session.open(self.config, self._tls(), until)
         except Misconfigured as error:
-            return AccountReport(AccountState.BLOCKED, error.reason)
+            said = f" ({error.code})" if error.code else ""
+            told = f"{error.reason}{said}: mend the settings, or the account at the server"
+            return AccountReport(AccountState.BLOCKED, told)
         facts = session.facts()
         await session.quit()
         done = "logged in" if self.config.username else "connected, without a login"

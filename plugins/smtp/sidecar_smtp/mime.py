@@ -32,6 +32,8 @@ LINE = 68
 """Characters of a subject in one line, so that none is longer than 78 (RFC 5322 section 2.1.1)."""
 WORD = 39
 """Octets in one encoded word, so that its line is not longer than 76 (RFC 2047 section 2)."""
+_OVERLONG = re.compile(rb"^([^\n]{74,})(=(?:09|20))$", re.MULTILINE)
+"""A quoted-printable line of more than 76 characters (RFC 2045 section 6.7, rule 5)."""
 _ATOM = r'[^\s.@<>()\[\],;:\\"]+'
 _ADDRESS = rf"(?!-)(?:{_ATOM}\.)*{_ATOM}@(?:{_ATOM}\.)*{_ATOM}"
 _ONE_ADDRESS = re.compile(_ADDRESS)
@@ -186,4 +188,8 @@ def _quoted(text: str) -> bytes:
     data = text.encode().replace(b"\r\n", b"\n").replace(b"\r", b"\n")
     if not data.endswith(b"\n"):
         data += b"\n"
-    return b2a_qp(data).replace(b"\n", b"\r\n")
+    quoted = b2a_qp(data)
+    if b"=09\n" in quoted or b"=20\n" in quoted:
+        # CPython's own does not break a line before it writes a last blank as three characters.
+        quoted = _OVERLONG.sub(rb"\1=\n\2", quoted)
+    return quoted.replace(b"\n", b"\r\n")

@@ -108,6 +108,7 @@ def by_the_standard_library(mail: Mail, message: Message) -> EmailMessage:
     to="a@b",
     reply_to=None,
 )
+@example(text="a" * 71 + "= ", html="a" * 71 + "=\t\n", subject="a", to="a@b", reply_to=None)
 @example(text="a \n\t\n \n=", html="--=_alternative\r\n", subject="a", to="a@b", reply_to=None)
 def test_it_reads_as_what_the_standard_library_builds(
     text: str, html: str | None, subject: str, to: str, reply_to: str | None

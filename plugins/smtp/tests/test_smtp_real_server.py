@@ -154,6 +154,8 @@ async def test_the_check_tells_a_refused_login(
     smtp = await connect(server, tls="starttls", ca_file=ca_file, username="user", password="no")
     report = await smtp.check(timeout=5.0)
     assert report.state is AccountState.BLOCKED
+    assert report.summary.startswith("user name or password were not accepted (535")
+    assert "mend the settings" in report.summary
     assert server.mechanisms == ["PLAIN"]
 
 

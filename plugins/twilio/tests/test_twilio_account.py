@@ -8,7 +8,15 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from sidecar import AccountReport, AccountState, DeliveryError, Misconfigured, Unavailable, Unknown
+from sidecar import (
+    AccountReport,
+    AccountState,
+    DeliveryError,
+    Message,
+    Misconfigured,
+    Unavailable,
+    Unknown,
+)
 from sidecar.testing import Answer, StubServer, stub_server
 from sidecar_twilio import Twilio, TwilioConfig
 
@@ -111,6 +119,62 @@ async def test_the_account_is_reported(answers: tuple[Answer, ...], state: Accou
     assert report.state is state
 
 
+@pytest.mark.parametrize(
+    ("answers", "words"),
+    [
+        ((account("suspended"), balance()), "the account is suspended: see why"),
+        ((account(), balance("-0.01")), "used up (-0.01 USD): top it up"),
+        ((account(), balance("0.42")), "nearly used up (0.42 USD): top it up"),
+        ((account(kind="Trial"), balance("0"), refusal()), "nobody else: upgrade it"),
+        ((account(kind="Trial"), balance("0"), refusal()), "; the balance is used up"),
+    ],
+)
+async def test_a_finding_says_what_to_do(answers: tuple[Answer, ...], words: str) -> None:
+    report = await check(*answers)
+    assert isinstance(report, AccountReport)
+    assert words in report.summary
+
+
+async def test_an_api_key_that_may_see_nothing_may_send_all_the_same() -> None:
+    for code in (20003, 70051):
+        report = await check(refusal(403, code), refusal(403, code), auth_token=None, **KEY)
+        assert isinstance(report, AccountReport)
+        assert report.state is AccountState.DEGRADED
+    assert isinstance(await check(refusal(), refusal()), Misconfigured)
+
+
+def caller_ids(*numbers: object, more: str | None = None) -> Answer:
+    listed = [{"phone_number": number, "friendly_name": "canary"} for number in numbers]
+    document = {"outgoing_caller_ids": listed, "next_page_uri": more}
+    return Answer(200, {}, json.dumps(document).encode())
+
+
+@pytest.mark.parametrize(
+    ("listed", "refused"),
+    [
+        (caller_ids("+14155550001", "+14155550002"), True),
+        (caller_ids(), False),
+        (caller_ids("+14155550001", None), False),
+        (caller_ids("+14155550001", more="/next"), False),
+        (refusal(), False),
+        (Answer(fault="eof"), False),
+        (Answer(200, {}, b"<html>"), False),
+    ],
+)
+async def test_a_trial_refuses_whoever_is_surely_not_verified(
+    listed: Answer, refused: bool
+) -> None:
+    report = await check(account(kind="Trial"), balance(), listed)
+    assert isinstance(report, AccountReport)
+    assert report.state is AccountState.DEGRADED
+    provider = Twilio("t", config(**BY_TOKEN))
+    known, other = (Message("m", "sms", f"+1415555000{n}", "text") for n in (1, 3))
+    assert provider.would_refuse(known, report) is None
+    assert (provider.would_refuse(other, report) is not None) == refused
+    assert "4155550001" not in repr(report)
+    assert report.facts.get("verified_recipients") == (2 if refused else None)
+
+
 async def test_the_facts_are_named_and_nothing_else_is_passed_on() -> None:
     report = await check(account(), balance())
     assert isinstance(report, AccountReport)
@@ -132,7 +196,7 @@ async def test_an_error_brings_no_facts() -> None:
     ("answers", "outcome"),
     [
         ((refusal(), refusal()), Misconfigured),
-        ((refusal(403, 70051), refusal(403, 70051)), Misconfigured),
+        ((refusal(404, 20404), refusal(404, 20404)), Misconfigured),
         ((Answer(503), Answer(503)), Unavailable),
         ((Answer(200, {}, b"<html>"), Answer(200, {}, b"null")), Unknown),
         ((Answer(fault="truncate"), balance()), Unknown),

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import json
 import re
-import time
-from email.utils import getaddresses, parsedate_to_datetime
+from contextlib import suppress
+from email.utils import getaddresses
 from hashlib import sha256
 from json.encoder import encode_basestring_ascii as quoted
 from typing import Any, NamedTuple, Self
@@ -19,7 +19,6 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError, f
 
 from sidecar import (
     AccountReport,
-    AccountState,
     DeliveryError,
     HttpTransport,
     Message,
@@ -31,12 +30,15 @@ from sidecar import (
     Rejected,
     Reply,
     Secret,
+    Tariff,
     Throttled,
     Unknown,
     __version__,
     error_for_status,
     hookimpl,
 )
+from sidecar_sendgrid.account import cannot_be_seen, report
+from sidecar_sendgrid.waiting import wait_of
 
 QUOTA_PAUSE = 300.0
 """Seconds to leave an exhausted quota alone: five, the default of a throttle, would not mend it."""
@@ -118,6 +120,7 @@ class SendGrid(Provider[SendGridConfig]):
     kind = "sendgrid"
     channels = frozenset({"email"})
     Config = SendGridConfig
+    tariff = Tariff.per_message("0.000399 USD", dated="2026-03-01", source="Essentials, 50,000")
     _http: HttpTransport
 
     def __init__(self, name: str, config: SendGridConfig) -> None:
@@ -145,16 +148,23 @@ class SendGrid(Provider[SendGridConfig]):
         raise _error(reply)
 
     async def check(self, *, timeout: float) -> AccountReport:
-        """Ask what the API key may do. Raises a `DeliveryError` where it cannot be asked."""
+        """Ask what the API key may do and what is left, each within half of `timeout` seconds.
+
+        Raises a `DeliveryError` where the scopes cannot be asked for. A key that may only send does
+        not see the credits.
+        """
         # Not through the SDK: it blocks, and its bound is on each read, not on the call.
-        reply = await self._request("GET", "scopes", b"", timeout)
+        reply = await self._request("GET", "scopes", b"", timeout / 2)
         scopes = reply.json().get("scopes")
         if reply.status != 200 or not isinstance(scopes, list):
-            raise _error(reply)
-        facts = {"scopes": len(scopes)}
-        if "mail.send" in scopes:
-            return AccountReport(AccountState.READY, "the API key may send mail", facts)
-        return AccountReport(AccountState.BLOCKED, "the API key lacks the scope mail.send", facts)
+            error = _error(reply)
+            if reply.status == 403 and isinstance(error, Misconfigured):
+                return cannot_be_seen()
+            raise error
+        balance = None
+        with suppress(DeliveryError):  # the account was reached: this alone must not fail
+            balance = await self._request("GET", "user/credits", b"", timeout / 2)
+        return report(scopes, balance)
 
     async def _request(self, method: str, path: str, body: bytes, timeout: float) -> Reply:
         headers = {  # anew each time, so that no attribute of this object holds the key in clear
@@ -261,7 +271,7 @@ def _error(reply: Reply) -> DeliveryError:
 def _build(fault: Fault, reply: Reply) -> DeliveryError:
     if fault.outcome is Throttled:
         pause = None if reply.status == 429 else QUOTA_PAUSE
-        return Throttled(fault.reason, code=reply.status, retry_after=_wait(reply) or pause)
+        return Throttled(fault.reason, code=reply.status, retry_after=wait_of(reply) or pause)
     return fault.outcome(fault.reason, code=reply.status)
 
 
@@ -275,23 +285,6 @@ def _errors(reply: Reply) -> list[dict[str, Any]]:
 def _text(error: dict[str, Any], name: str) -> str:
     value = error.get(name)
     return value if isinstance(value, str) else ""
-
-
-def _wait(reply: Reply) -> float | None:
-    """Seconds until `X-RateLimit-Reset`, a Unix time, by the reply's clock; or `Retry-After`."""
-    reset = reply.headers.get("X-RateLimit-Reset", "")
-    if re.fullmatch(r"[0-9]{1,12}", reset):
-        left = int(reset) - _now(reply)
-        if left > 0:
-            return left
-    return reply.retry_after()
-
-
-def _now(reply: Reply) -> float:
-    try:
-        return parsedate_to_datetime(reply.headers["Date"]).timestamp()
-    except (KeyError, ValueError, IndexError, OverflowError, TypeError):
-        return time.time()
 
 
 @hookimpl

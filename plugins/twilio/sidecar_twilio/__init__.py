@@ -7,9 +7,11 @@ proves our requests to be, byte for byte, the ones it would have made.
 
 from __future__ import annotations
 
+import asyncio
 import re
 from base64 import b64encode
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Annotated, Self
 from urllib.parse import quote_plus
 
@@ -17,7 +19,6 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from sidecar import (
     AccountReport,
-    AccountState,
     DeliveryError,
     HttpTransport,
     Message,
@@ -29,6 +30,7 @@ from sidecar import (
     Rejected,
     Reply,
     Secret,
+    Tariff,
     Throttled,
     Unavailable,
     Unknown,
@@ -36,6 +38,7 @@ from sidecar import (
     error_for_status,
     hookimpl,
 )
+from sidecar_twilio.account import cannot_be_seen, is_trial, report, verified_numbers
 
 TEXT_LIMIT = 1600
 """Characters of a text (Twilio, "Message resource", `Body`)."""
@@ -58,7 +61,6 @@ FAULTS: Mapping[int, tuple[type[DeliveryError], str]] = {
     30001: (Throttled, "the sender's queue overflowed"),
     63038: (Throttled, "the account's daily limit is used up"),
     10001: (Throttled, "the account is not active: most often its balance is used up"),
-    # Twilio's
     20500: (Unavailable, "Twilio failed"),
     20503: (Unavailable, "Twilio is not available"),
     21730: (Unavailable, "Twilio is under maintenance"),
@@ -70,7 +72,6 @@ FAULTS: Mapping[int, tuple[type[DeliveryError], str]] = {
     30002: (Misconfigured, "the account is suspended"),
     70051: (Misconfigured, "the API key lacks a permission, or is not this account's"),
     21608: (Misconfigured, "a trial account sends to verified numbers only"),
-    # the sender's
     21212: (BadSender, "the sender is not valid"),
     21603: (BadSender, "the sender is missing"),
     21606: (BadSender, "the sender is not an SMS number of this account"),
@@ -107,7 +108,6 @@ _QUOTA = frozenset({10001, 63038})
 _NOT_TAKEN = ("failed", "undelivered", "canceled")
 _CODE = re.compile(r"[0-9]{1,6}")
 _SID = re.compile(r"[0-9A-Za-z]{2,64}")
-_FACT = re.compile(r"[0-9A-Za-z.-]{1,32}")
 
 _Sender = Annotated[str | None, Field(default=None, min_length=1)]
 _ServiceSid = Annotated[str | None, Field(default=None, pattern=r"^MG[0-9A-Za-z]+$")]
@@ -149,6 +149,7 @@ class Twilio(Provider[TwilioConfig]):
     kind = "twilio"
     channels = frozenset({"sms"})
     Config = TwilioConfig
+    tariff = Tariff.per_segment("0.0083 USD", dated="2026-07-01", source="twilio.com, to the US")
     _http: HttpTransport
 
     async def __aenter__(self) -> Self:
@@ -178,16 +179,25 @@ class Twilio(Provider[TwilioConfig]):
             raise Refused(error.reason, code=error.code) from error
 
     async def check(self, *, timeout: float) -> AccountReport:
-        """Read the account and its balance, each within half of `timeout` seconds.
+        """Read the account, its balance, and of a trial its verified numbers, in `timeout` seconds.
 
-        Either may be closed to a sound account: a standard API key cannot read the account, a
-        subaccount has no balance. Raises a `DeliveryError` where neither can be read.
+        Either of the first two may be closed to a sound account: a standard API key cannot read the
+        account, a subaccount has no balance. Raises a `DeliveryError` where neither can be read.
         """
+        now = asyncio.get_running_loop().time
+        until = now() + timeout
         account = await self._get("", timeout / 2)
-        balance = await self._get("/Balance", timeout / 2)
-        if 200 not in (account.status, balance.status):
-            raise _error(account, account.json().get("code"))
-        return _report(account, balance)
+        balance = await self._get("/Balance", (until - now()) / 2)
+        verified = None
+        if is_trial(account):
+            with suppress(DeliveryError):  # the account was reached: this alone must not fail
+                verified = verified_numbers(await self._get("/OutgoingCallerIds", until - now()))
+        if 200 in (account.status, balance.status):
+            return report(account, balance, verified)
+        error = _error(account, account.json().get("code"))
+        if self.config.api_key and isinstance(error, Misconfigured):
+            return cannot_be_seen()
+        raise error
 
     async def _get(self, path: str, timeout: float) -> Reply:
         # Not through the SDK: its bound is on each read, not on the call, and takes a thread.
@@ -268,31 +278,6 @@ def _error(reply: Reply, code: object) -> DeliveryError:
     if number == _OPTED_OUT:
         return Rejected(reason, code=number, final=True)
     return outcome(reason, code=number)
-
-
-def _report(account: Reply, balance: Reply) -> AccountReport:
-    facts = _facts(account, "status", "type") | _facts(balance, "balance", "currency")
-    match facts:
-        case {"status": "suspended" | "closed" as status}:
-            return AccountReport(AccountState.BLOCKED, f"the account is {status}", facts)
-        case {"type": "Trial"}:
-            summary = "a trial account: it sends to verified numbers only"
-            return AccountReport(AccountState.DEGRADED, summary, facts)
-        case {"balance": left} if left.startswith("-") or not left.strip("0."):
-            return AccountReport(AccountState.DEGRADED, "the balance is used up", facts)
-        case {"status": "active"}:
-            return AccountReport(AccountState.READY, "the account is active", facts)
-        case {"balance": _}:
-            summary = "the API key is good; it may not read the account's status"
-            return AccountReport(AccountState.READY, summary, facts)
-    raise Unknown("the account's answer could not be understood")
-
-
-def _facts(reply: Reply, *names: str) -> dict[str, str]:
-    # By name: the account's document also holds its auth token and its owner's address.
-    found = reply.json() if reply.status == 200 else {}
-    facts = {name: str(found.get(name) or "") for name in names}
-    return {name: value for name, value in facts.items() if _FACT.fullmatch(value)}
 
 
 @hookimpl

@@ -1,0 +1,245 @@
+"""The books: what each provider has cost this month and today, and whether one more may be sent.
+
+They live in memory, on the event loop, and are what the log says at every start. Money is kept
+aside before a provider is called and spent, or let go, when it is known what became of the call; so
+of fifty that want the last of a budget one gets it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Container, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+
+from sidecar.alerts import Tell
+from sidecar.delivery.clock import Clock
+from sidecar.delivery.model import ZERO, Bill, Message, Money, SkipReason
+from sidecar.delivery.tariff import Tariff
+from sidecar.money.alarms import Alarms
+from sidecar.money.budget import Account, Budget, Today, Window
+from sidecar.money.region import country_of
+from sidecar.store.costs import DayCosts
+
+WHOLE = ""
+"""The name under which all providers together are kept: no provider can have it."""
+
+_Name = tuple[str, str, Window]
+
+
+@dataclass(slots=True)
+class _Units:
+    used: int = 0
+    held: int = 0
+
+
+class Books:
+    """Everything that was spent in the month and on the day that are now (UTC).
+
+    `whole` is the budget of all providers together. `tell` hears when a budget is nearly spent.
+    """
+
+    def __init__(self, clock: Clock, tell: Tell = lambda _: None) -> None:
+        self.whole: Budget | None = None
+        self._clock = clock
+        self._alarms = Alarms(tell)
+        self._accounts: dict[_Name, Account] = {}
+        self._units: dict[str, _Units] = {}
+        self._today = Today.at(clock.time())
+
+    def restore(self, costs: Iterable[DayCosts]) -> None:
+        """Begin with what the log says was spent since the month began."""
+        today = self.today()
+        for one in costs:
+            if not one.day.startswith(today.month):
+                continue
+            self.units_of(one.provider).used += one.units
+            for name in (one.provider, WHOLE):
+                self.account(name, one.currency, Window.MONTH).spent += one.amount
+                if one.day == today.day:
+                    self.account(name, one.currency, Window.DAY).spent += one.amount
+
+    def till(self, name: str, tariff: Tariff, budget: Budget | None) -> ProviderTill:
+        """The till of one provider. Others of the same name share what was spent."""
+        return ProviderTill(self, name, tariff, budget)
+
+    def today(self) -> Today:
+        """The day that is; where a window has turned, its accounts are empty again."""
+        now = self._clock.time()
+        if self._today.begins <= now < self._today.ends:
+            return self._today
+        before, self._today = self._today, Today.at(now)
+        turned = {Window.DAY, *([Window.MONTH] if self._today.month != before.month else [])}
+        for name in [name for name in self._accounts if name[2] in turned]:
+            self._alarms.window_turned(name[0], name[2], self._accounts.pop(name))
+        if Window.MONTH in turned:
+            self._units.clear()
+        return self._today
+
+    def account(self, name: str, currency: str, window: Window) -> Account:
+        key = (name, currency, window)
+        found = self._accounts.get(key)
+        if found is None:
+            found = self._accounts[key] = Account()
+        return found
+
+    def units_of(self, name: str) -> _Units:
+        found = self._units.get(name)
+        if found is None:
+            found = self._units[name] = _Units()
+        return found
+
+    def limits(self, name: str, budget: Budget | None) -> Iterator[tuple[str, Window, Decimal]]:
+        """Every window that limits a provider: its own, then those of the whole."""
+        for whose, one in ((name, budget), (WHOLE, self.whole)):
+            if one is not None:
+                for window, limit in one.limits().items():
+                    yield whose, window, limit
+
+    def look(self, till: ProviderTill, refused: Container[tuple[str, Window]] = ()) -> None:
+        """Tell where a level of a budget was reached, as those are that had to refuse."""
+        currency = till.tariff.currency
+        for whose, window, limit in self.limits(till.name, till.budget):
+            self._alarms.look(
+                whose,
+                window,
+                self.account(whose, currency, window),
+                Money(limit, currency),
+                refused=(whose, window) in refused,
+            )
+
+    def seconds_to(self, window: Window) -> float:
+        """Until the window turns."""
+        return max(0.0, self.today().ends_of(window) - self._clock.time())
+
+
+class Hold:
+    """What one attempt keeps aside; see `sidecar.delivery.gate.Hold`."""
+
+    __slots__ = ("_accounts", "_amount", "_till", "_units", "bill")
+
+    def __init__(self, till: ProviderTill, bill: Bill) -> None:
+        self.bill = bill
+        self._till: ProviderTill | None = till
+        self._units = till.books.units_of(till.name)
+        self._units.held += bill.units
+        self._amount = bill.cost.amount if bill.cost is not None else ZERO
+        # These very accounts: a window that turns meanwhile begins with others.
+        self._accounts = till.accounts() if self._amount else ()
+        for account in self._accounts:
+            account.held += self._amount
+
+    def settle(self, *, billable: bool) -> None:
+        if (till := self._till) is None:
+            return
+        self._till = None
+        units, amount = self.bill.units, self._amount
+        self._units.held -= units
+        self._units.used += units if billable else 0
+        for account in self._accounts:
+            account.held -= amount
+            if billable:
+                account.spent += amount
+        if billable and till.is_limited:
+            till.books.look(till)
+
+
+class ProviderTill:
+    """The gate of one provider's money; see `sidecar.delivery.gate.Till`."""
+
+    def __init__(self, books: Books, name: str, tariff: Tariff, budget: Budget | None) -> None:
+        self.books = books
+        self.name = name
+        self.tariff = tariff
+        self.budget = budget
+        self._bills: dict[int, Bill] = {}  # by units, where nothing else decides
+        self._accounts: tuple[Today | None, Sequence[Account]] = (None, ())
+
+    @property
+    def is_limited(self) -> bool:
+        return self.budget is not None or self.books.whole is not None
+
+    def quote(self, message: Message) -> Bill:
+        tariff = self.tariff
+        units = tariff.units_of(message)
+        if tariff.countries or tariff.free_per_month:
+            return self._bill(units, self.free_left(), self._country(message))
+        found = self._bills.get(units)
+        if found is None:
+            found = self._bills[units] = self._bill(units, 0, None)
+        return found
+
+    def _bill(self, units: int, free_left: int, country: str | None) -> Bill:
+        amount = self.tariff.charge(units, free_left, country)
+        return Bill(None if amount is None else Money(amount, self.tariff.currency), units)
+
+    def dearness(self, message: Message | None) -> Decimal | None:
+        if message is None:
+            return self.tariff.charge(1, self.free_left())
+        cost = self.quote(message).cost
+        return None if cost is None else cost.amount
+
+    def is_short(self, message: Message | None) -> bool:
+        for whose, window, limit in self.books.limits(self.name, self.budget):
+            budget = self.books.whole if whose == WHOLE else self.budget
+            soft = limit * budget.soft if budget is not None else limit
+            if self._taken(whose, window) >= soft and (whose != WHOLE or self.dearness(message)):
+                return True
+        return False
+
+    def shut(self, message: Message | None) -> SkipReason | None:
+        exceeded = self._exceeded(message)
+        if not exceeded:
+            return None
+        if message is not None:
+            self.books.look(self, exceeded)
+        return SkipReason.OVER_BUDGET
+
+    def opens_in(self, message: Message | None = None) -> float | None:
+        waits = (self.books.seconds_to(window) for _, window in self._exceeded(message))
+        return max(waits, default=0.0)
+
+    def reserve(self, message: Message) -> Hold | SkipReason:
+        if self.shut(message):
+            return SkipReason.OVER_BUDGET
+        return Hold(self, self.quote(message))
+
+    def free_left(self) -> int:
+        """Units of this month's allowance that nobody has used or keeps aside."""
+        if not self.tariff.free_per_month:
+            return 0
+        self.books.today()
+        units = self.books.units_of(self.name)
+        return max(0, self.tariff.free_per_month - units.used - units.held)
+
+    def accounts(self) -> Sequence[Account]:
+        """Where one more message is written down: its own windows, and those of the whole."""
+        today = self.books.today()
+        if self._accounts[0] is not today:
+            currency = self.tariff.currency
+            found = [
+                self.books.account(whose, currency, window)
+                for whose in (self.name, WHOLE)
+                for window in Window
+            ]
+            self._accounts = (today, found)
+        return self._accounts[1]
+
+    def _exceeded(self, message: Message | None) -> Collection[tuple[str, Window]]:
+        """Whose windows this message does not fit any more."""
+        if not self.is_limited:
+            return ()
+        cost = self.dearness(message)
+        if not cost:  # what is free fits always; what has no price cannot be weighed
+            return ()
+        return [
+            (whose, window)
+            for whose, window, limit in self.books.limits(self.name, self.budget)
+            if self._taken(whose, window) + cost > limit
+        ]
+
+    def _taken(self, whose: str, window: Window) -> Decimal:
+        self.books.today()
+        return self.books.account(whose, self.tariff.currency, window).taken
+
+    def _country(self, message: Message) -> str | None:
+        return country_of(message.to) if self.tariff.countries else None
