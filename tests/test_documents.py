@@ -98,7 +98,7 @@ def test_every_metric_is_described_and_no_other(document):
         "otp_account_state",
         "otp_breaker_state",
         "otp_budget_limit",
-        "otp_budget_spent",
+        "otp_spent",
         "otp_zombie_attempts",
         "otp_inflight",
         "otp_log_unwritten",

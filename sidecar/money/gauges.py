@@ -1,4 +1,4 @@
-"""Budgets as Prometheus gauges, computed when scraped."""
+"""The books as Prometheus gauges, computed when scraped."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from prometheus_client.registry import Collector
 
 from sidecar.delivery.link import Link
 from sidecar.money.books import WHOLE, Books, ProviderTill
-from sidecar.money.budget import Budget
+from sidecar.money.budget import Budget, Window
 
 Links = Callable[[], Iterable[Link]]
 
@@ -17,7 +17,7 @@ _LABELS = ["provider", "window", "currency"]
 
 
 class BudgetGauges(Collector):
-    """What is spent of every budget, and what each allows; the whole's provider is empty."""
+    """What every provider has cost, and what each budget allows; the whole's provider is empty."""
 
     def __init__(self, books: Books, links: Links) -> None:
         self._books = books
@@ -25,20 +25,20 @@ class BudgetGauges(Collector):
 
     def collect(self) -> Iterator[Metric]:
         limits = GaugeMetricFamily("otp_budget_limit", "What a budget allows.", labels=_LABELS)
-        spent = GaugeMetricFamily("otp_budget_spent", "What of it is spent.", labels=_LABELS)
+        spent = GaugeMetricFamily("otp_spent", "What is spent in this window.", labels=_LABELS)
         self._books.today()
-        for name, budget in self._budgets():
-            for window, limit in budget.limits().items():
-                labels = [name, window.value, budget.currency]
-                account = self._books.account(name, budget.currency, window)
-                limits.add_metric(labels, float(limit))
-                spent.add_metric(labels, float(account.spent))
+        for name, currency, budget in self._accounts():
+            for window in Window:
+                account = self._books.account(name, currency, window)
+                spent.add_metric([name, window.value, currency], float(account.spent))
+            for window, limit in budget.limits().items() if budget is not None else ():
+                limits.add_metric([name, window.value, currency], float(limit))
         yield limits
         yield spent
 
-    def _budgets(self) -> Iterator[tuple[str, Budget]]:
+    def _accounts(self) -> Iterator[tuple[str, str, Budget | None]]:
         for link in self._links():
-            if isinstance(link.till, ProviderTill) and link.till.budget is not None:
-                yield link.name, link.till.budget
+            if isinstance(link.till, ProviderTill):
+                yield link.name, link.till.tariff.currency, link.till.budget
         if self._books.whole is not None:
-            yield WHOLE, self._books.whole
+            yield WHOLE, self._books.whole.currency, self._books.whole

@@ -76,7 +76,7 @@ def test_from_soft_to_spent_to_503(start, faultd, command):
     assert alerts.count("two, daily budget, 50%") == 1
     page = sidecar.call("GET", "/metrics").body.decode()
     assert 'otp_cost_total{currency="USD",provider="one"} 0.0249' in page
-    assert 'otp_budget_spent{currency="USD",provider="two",window="daily"} 0.0166' in page
+    assert 'otp_spent{currency="USD",provider="two",window="daily"} 0.0166' in page
 
 
 def test_money_for_one_and_fifty_that_want_it_and_a_kill(start, faultd):

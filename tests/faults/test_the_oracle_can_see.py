@@ -6,6 +6,7 @@ import json
 import sqlite3
 from contextlib import closing
 from dataclasses import replace
+from decimal import Decimal
 from types import SimpleNamespace
 
 import pytest
@@ -136,3 +137,24 @@ def test_a_gauge_that_is_behind_is_found():
 
     assert list(oracle.wrong_gauges(say("open"))) == []
     assert list(oracle.wrong_gauges(say("closed"))) != []
+
+
+@pytest.mark.parametrize(
+    ("booked", "taken", "right"),
+    [
+        ("0.02", 1, True),
+        ("0.02", 2, True),
+        ("0.03", 1, False),
+        ("0.02", 0, False),
+        ("0.02", 3, False),
+    ],
+)
+def test_books_that_are_not_the_bill_are_found(tmp_path, booked, taken, right):
+    path = tmp_path / "log.db"
+    with closing(sqlite3.connect(path)) as db:
+        db.execute("CREATE TABLE attempts (provider, outcome, cost_amount)")
+        rows = [("two", "accepted", "0.01"), ("two", "unknown", "0.01"), ("two", "refused", "0")]
+        db.executemany("INSERT INTO attempts VALUES (?, ?, ?)", rows)
+        db.commit()
+    breaches = list(oracle.misbooked({"two": Decimal(booked)}, [RECORD] * taken, path))
+    assert (breaches == []) == right

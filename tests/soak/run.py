@@ -322,6 +322,7 @@ class Run:
             "I18 the core is deterministic": await asyncio.to_thread(
                 lambda: list(clocks.unsure(service.database, self._seed))
             ),
+            "I19 the books are the bill": verdict.misbooked(service, ledger),
             "probes stay green": observer.red,
             "the soak was one": self._was_one(),
         }

@@ -17,6 +17,7 @@ import pytest
 from harness import oracle, storm
 from harness.leaks import CODE, PHONE
 from harness.process import Answer
+from sidecar.store.costs import DayCosts
 from soak import clocks, verdict
 from soak.observer import Observer, smtp_and_other
 from soak.service import Usage, Version
@@ -331,3 +332,11 @@ def test_a_core_that_gives_two_logs_is_found(monkeypatch):
     assert found(clocks.unsure(None, 1))
     monkeypatch.setattr(oracle, "rows", lambda _: ([], []))
     assert found(clocks.unsure(None, 1))
+
+
+@pytest.mark.parametrize(("taken", "right"), [(0, False), (1, True), (2, True), (3, False)])
+def test_books_that_are_not_the_bill_are_found(monkeypatch, taken, right):
+    day = DayCosts("2026-11-29", "one", "USD", 3, accepted=1, billed=2, units=2)
+    monkeypatch.setattr(verdict.costed, "costs", lambda *_: [day])
+    service = SimpleNamespace(database=":memory:")
+    assert found(verdict.misbooked(service, [RECORD] * taken)) != right

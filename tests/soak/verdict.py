@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import sqlite3
 from bisect import bisect_right
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -12,6 +14,7 @@ from typing import Any
 from harness import oracle
 from harness.leaks import Scan
 from harness.storm import denied, odd
+from sidecar.store import costed
 from soak.service import DRAIN, ON_UNKNOWN, SMTP_POOL, Service, Usage, Version
 from soak.traffic import Heard, Lag
 
@@ -188,3 +191,19 @@ def crashed(heard: Sequence[Heard], said: Sequence[tuple[str, bytes]]) -> Iterat
 
 def events(service: Service, name: str) -> list[dict[str, Any]]:
     return [line for life in service.lives for line in life.events(name)]
+
+
+def misbooked(service: Service, ledger: Records) -> Iterator[str]:
+    """What was taken is billed, and nothing is counted as accepted that nobody took.
+
+    Rows may have been pruned, where the wall clock jumped; the sums of their days stay.
+    """
+    with closing(sqlite3.connect(service.database)) as log:
+        booked = costed.costs(log, "")
+    taken = Counter(one["provider"] for one in ledger)
+    for name in taken.keys() | {one.provider for one in booked}:
+        ours = [one for one in booked if one.provider == name]
+        accepted = sum(one.accepted for one in ours)
+        billed = sum(one.billed for one in ours)
+        if not accepted <= taken[name] <= billed:
+            yield f"{name} took {taken[name]}: {accepted} accepted and {billed} billed by the books"
