@@ -57,6 +57,7 @@ class Rotation:
         self._load = load
         self._clock = clock
         self._world = world
+        self._woken = asyncio.Event()
         self._told: dict[str, str] = {}  # the troubles that were told
         self._held_back: dict[str, ProviderConfig] = {}
         self._looks: dict[str, asyncio.Future[bool]] = {}
@@ -69,8 +70,7 @@ class Rotation:
         """Until cancelled."""
         try:
             while True:
-                self._tell()
-                await asyncio.sleep(self._pause())
+                await self._pause()
                 if await self._have_changed(self._world().config) or self._held_back:
                     self._reloader.ask()
         finally:
@@ -87,15 +87,28 @@ class Rotation:
         if references := self._world().config.references:
             self._registry.safe.expire(references)
 
-    def _pause(self) -> float:
+    async def _pause(self) -> None:
+        """Until the secrets are to be read again; a version that asks for it sooner is heeded."""
+        began = self._clock.monotonic()
+        spread = 1 + random.uniform(-SPREAD, SPREAD)  # noqa: S311  # spreads calls in time
+        while True:
+            self._tell()
+            left = began + self._interval() * spread - self._clock.monotonic()
+            self._woken.clear()
+            try:
+                async with asyncio.timeout(max(0.0, left)):
+                    await self._woken.wait()
+            except TimeoutError:
+                return
+
+    def _interval(self) -> float:
         seconds = self._world().config.refresh
-        if self._told:
-            seconds = min(seconds, AFTER_TROUBLE)
-        return seconds * (1 + random.uniform(-SPREAD, SPREAD))  # noqa: S311  # spreads calls in time
+        return min(seconds, AFTER_TROUBLE) if self._told else seconds
 
     def _tell(self) -> None:
         """Say once of each secret that it cannot be read, and once that it can be again."""
-        troubles = self._registry.troubles(self._world().config.references)
+        references = self._world().config.references
+        troubles = self._registry.troubles(references)
         for name, reason in troubles.items():
             if self._told.get(name) != reason:
                 structlog.get_logger().error(
@@ -104,7 +117,7 @@ class Rotation:
                     reason=logs.redactor.clean(reason),
                     do="mend it; the value read before it, if any, is used on",
                 )
-        for name in self._told.keys() - troubles.keys():
+        for name in (self._told.keys() - troubles.keys()) & {str(one) for one in references}:
             structlog.get_logger().info("secret_read_again", secret=name)
         self._told = troubles
 
@@ -149,6 +162,7 @@ class Rotation:
         for name, section in world.config.providers.items():
             watched = section.renewable and world.links[name].provider is not None
             world.links[name].second_look = partial(self._look, name) if watched else None
+        self._woken.set()
 
     def _look(self, name: str) -> asyncio.Future[bool]:
         """Whether the secrets of `name` have changed: the look under way, or a new one.

@@ -175,7 +175,8 @@ def _why(error: BaseException) -> str:
     reason: object = getattr(error, "reason", None) if isinstance(error, NoSecret) else None
     if not isinstance(reason, str):
         return f"cannot be had: the plugin raised {type(error).__name__}"
-    return " ".join(reason.split())[:_REASON_LIMIT]
+    plain = "".join(c if c.isprintable() else " " for c in reason[: 2 * _REASON_LIMIT])
+    return " ".join(plain.split())[:_REASON_LIMIT]
 
 
 def _under(text: str, key: str) -> str | Lack:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import asynccontextmanager
 from types import MappingProxyType
 from typing import Any, ClassVar
 
@@ -22,7 +23,6 @@ from sidecar import (
 )
 from sidecar import rotation as rotation_module
 from sidecar.config import load
-from sidecar.config.references import Reference
 from sidecar.rotation import LOOK_AGAIN_AFTER, Rotation
 from sidecar.testing import ManualClock
 from sidecar.world import build_world
@@ -349,19 +349,61 @@ async def test_what_was_refused_leaves_the_other_providers_to_the_new_file(stage
 # In the background
 
 
-async def test_the_pause_is_spread_and_short_after_trouble(stage):
-    pauses = [stage.rotation._pause() for _ in range(300)]
-    assert 270.0 <= min(pauses) < 285.0 < 315.0 < max(pauses) <= 330.0
-    stage.vault.lacks = {str(Reference("vault", "acme")): "is throttled"}
+@pytest.fixture
+def naps(monkeypatch):
+    """Lets no time pass; the seconds that would have."""
+    naps = []
+
+    @asynccontextmanager
+    async def nap(seconds):
+        naps.append(seconds)
+        raise TimeoutError
+        yield
+
+    monkeypatch.setattr("sidecar.rotation.asyncio.timeout", nap)
+    return naps
+
+
+async def test_the_time_between_two_reads_is_spread(stage, naps):
+    for _ in range(300):
+        await stage.rotation._pause()
+    assert 270.0 <= min(naps) < 285.0 < 315.0 < max(naps) <= 330.0
+
+
+async def test_trouble_is_told_once_and_tried_again_soon(stage, naps):
+    stage.vault.lacks = {"vault:acme": "is throttled"}
     with structlog.testing.capture_logs() as lines:
-        stage.rotation._tell()
-        stage.rotation._tell()
-    assert [line["event"] for line in lines] == ["secret_not_read"]
-    assert 27.0 <= stage.rotation._pause() <= 33.0
+        await stage.rotation._pause()
+        await stage.rotation._pause()
+    assert [(line["event"], line["reason"]) for line in lines] == [
+        ("secret_not_read", "is throttled")
+    ]
+    assert 27.0 <= min(naps) <= max(naps) <= 33.0
     stage.vault.lacks = {}
     with structlog.testing.capture_logs() as lines:
-        stage.rotation._tell()
+        await stage.rotation._pause()
     assert [line["event"] for line in lines] == ["secret_read_again"]
+
+
+async def test_of_a_secret_that_nobody_refers_to_any_more_nothing_is_told(stage, naps):
+    stage.vault.lacks = {"vault:acme": "is throttled"}
+    await stage.rotation._pause()
+    stage.vault.lacks = {}
+    stage.write(TEXT.replace('"${vault:acme}"', "canary-literal"))
+    stage.world = build_world(stage.load(), stage.clock)
+    with structlog.testing.capture_logs() as lines:
+        await stage.rotation._pause()
+    assert lines == []
+
+
+async def test_a_version_that_asks_for_it_sooner_is_heeded(stage):
+    pausing = asyncio.create_task(stage.rotation._pause())
+    await asyncio.sleep(0)
+    stage.write(f"secrets: {{refresh: 1s}}\n{TEXT}")
+    stage.world = build_world(stage.load(), stage.clock)
+    stage.clock.advance(2.0)
+    stage.rotation.watch(stage.world)
+    await asyncio.wait_for(pausing, 10)
 
 
 async def test_a_look_that_is_under_way_ends_with_the_rotation(stage):

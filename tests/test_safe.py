@@ -93,7 +93,7 @@ LACKING = {
     "a newline": ("\n", None, "is empty"),
     "bytes": (b"canary", None, "is no text: the plugin returned bytes"),
     "long": ("x" * (LONGEST + 1), None, "is longer than 64 KiB"),
-    "own words": (NoSecret("is away:\n ask later"), None, "is away: ask later"),
+    "own words": (NoSecret("is away:\n\x1b ask later"), None, "is away: ask later"),
     "many words": (NoSecret("x" * 1000), None, "x" * 300),
     "an error": (ValueError(TELLS), None, "cannot be had: the plugin raised ValueError"),
     "an exit": (SystemExit(TELLS), None, "cannot be had: the plugin raised SystemExit"),

@@ -42,7 +42,7 @@ def install(tmp_path, monkeypatch):
 
     yield put
     for name in set(sys.modules) - before:
-        if getattr(sys.modules[name], "__file__", None) and name.startswith("acme"):
+        if getattr(sys.modules[name], "__file__", None) and name.startswith("keeper"):
             del sys.modules[name]
 
 
@@ -52,17 +52,17 @@ def of():
 
 
 def test_a_scheme_is_loaded_by_its_name_and_nothing_else_is(install, of):
-    install("acme-one")
-    install("acme-two", "raise SystemExit", scheme="acme-other")
+    install("keeper-one")
+    install("keeper-two", "raise SystemExit", scheme="acme-other")
     found = of("acme-vault")
     assert issubclass(found, SecretSource)
-    assert found.__module__ == "acme_one"
+    assert found.__module__ == "keeper_one"
     assert of("acme-vault") is found
-    assert "acme_two" not in sys.modules
+    assert "keeper_two" not in sys.modules
 
 
 def test_the_registry_answers_for_a_file(install):
-    install("acme-three")
+    install("keeper-three")
     registry, wanted = Registry(), Reference("acme-vault", "x")
     assert registry.resolve({wanted}, {}) == {wanted: "canary-x"}
     assert registry.troubles({wanted}) == {}
@@ -75,12 +75,12 @@ def test_who_asks_for_nothing_gets_nothing_built():
 
 
 def test_an_unknown_scheme_names_those_there_are_and_whose_they_are(install, of):
-    install("acme-four")
+    install("keeper-four")
     lack = of("acme-valt")
     assert lack.fault
     assert lack.reason == (
         "no installed plugin offers secrets of the scheme `acme-valt`; there are `file`, "
-        "`acme-vault` of acme-four, `aws-sm` of otp-sidecar-aws"
+        "`acme-vault` of keeper-four, `aws-sm` of otp-sidecar-aws"
     )
     assert set(lack.schemes) == {"file", "acme-vault", "aws-sm"}
 
@@ -92,14 +92,14 @@ def test_where_no_plugin_is_installed_it_says_so(of, monkeypatch):
 
 def test_a_scheme_that_was_installed_since_is_found(install, of):
     assert isinstance(of("acme-vault"), Lack)
-    install("acme-late")
+    install("keeper-late")
     assert not isinstance(of("acme-vault"), Lack)
 
 
 def test_two_who_offer_one_scheme_are_refused(install, of):
-    install("acme-five")
-    install("acme-six")
-    assert "offered twice, by acme-five and acme-six; uninstall one" in of("acme-vault").reason
+    install("keeper-five")
+    install("keeper-six")
+    assert "offered twice, by keeper-five and keeper-six; uninstall one" in of("acme-vault").reason
 
 
 BROKEN = {
@@ -116,7 +116,7 @@ BROKEN = {
 
 @pytest.mark.parametrize(("text", "why"), BROKEN.values(), ids=BROKEN)
 def test_a_plugin_that_cannot_be_used_is_named(install, of, text, why, request):
-    name = f"acme-broken-{request.node.callspec.id.replace(' ', '-')}"
+    name = f"keeper-broken-{request.node.callspec.id.replace(' ', '-')}"
     install(name, text)
     lack = of("acme-vault")
     assert lack.fault

@@ -11,6 +11,9 @@ from harness.providers import config, twilio
 
 ROOT = Path(__file__).parents[2]
 UNUSED = {
+    "sidecar.safe",
+    "sidecar.sources",
+    "sidecar_aws.secrets_manager",
     "aiosmtplib",
     "boto3",
     "botocore",

@@ -73,6 +73,10 @@ async def soak(seconds: float, seed: int, rate: float, keep: Path | None = None)
             faultd.close()
 
 
+LONGEST_ATTEMPT = 1.2
+"""Seconds of the longest timeout of a provider here, and its grace."""
+
+
 class Run:
     """One soak. `found` has the breaches of each invariant by its name."""
 
@@ -200,6 +204,7 @@ class Run:
         await self._service.reload(self._service.write())
         await self._weather.heal()
         healed = time.monotonic()
+        await asyncio.sleep(LONGEST_ATTEMPT)  # what was begun in the storm may still fail
         bound = max(OPEN_AT_MOST * 1.1, LONGEST_SKIP) + 2 * 0.8 + oracle.BUSY_MACHINE
         while not await self._is_well():
             if time.monotonic() - healed > bound:
