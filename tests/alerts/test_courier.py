@@ -312,14 +312,19 @@ async def test_an_end_tries_all_once_more(road, clock):
     assert one.ended == {"delivered": 2}
 
 
-async def test_in_the_drain_nothing_is_tried_again_and_again(road, clock):
+async def test_in_the_drain_nothing_is_tried_again_and_again(road, clock, monkeypatch):
     one = await road(DOWN)
     one.post(bad())
     await one.rests()
     one.courier.hurry(60.0)
     await one.rests()
+    waits, wait = [], clock.wait
+    monkeypatch.setattr(clock, "wait", lambda *asked: waits.append(asked) or wait(*asked))
     await one.later(PAUSES[0] * 10)
+    one.courier.renew(one.settings, "test")
+    await one.rests()
     assert len(one.stub.requests) == 2
+    assert len(waits) == 1, "it rests, also when the letter would be due"
 
 
 async def test_an_end_with_a_dead_receiver_is_counted_and_said(road, logged):

@@ -168,9 +168,9 @@ def test_the_memory_is_bounded_and_the_oldest_is_forgotten(told, clock):
 
 def test_of_what_ended_the_latest_are_remembered(told, clock):
     told.tell(bad(), good())
-    told.tell(*(alert for n in range(ACTIVE - 1) for alert in (bad(f"p{n}"), good(f"p{n}"))))
+    told.tell(*(alert for n in range(ACTIVE - 2) for alert in (bad(f"p{n}"), good(f"p{n}"))))
     clock.advance(CALM)
-    told.tell(bad(), good(), bad("new"), good("new"))
+    told.tell(bad(), good(), bad("new"), good("new"), bad("newer"), good("newer"))
     before = len(told.sent)
     told.tell(bad(), bad("p0"))
     assert told.posts()[before:] == [("p0", False)], "the other one ended just now"
