@@ -50,7 +50,8 @@ def test_sigterm_ends_it_with_0_and_every_row_written(start, vendor, tmp_path):
     for caller in callers:
         caller.join(PATIENCE)
     assert [a.status for a in answers] == [200] * 100
-    assert sidecar.stop() == 0
+    assert sidecar.process.wait(PATIENCE) == 0  # a second SIGTERM would not wait for its lines
+    sidecar.stop()
     assert len(sidecar.events("delivery")) == 100
     with closing(sqlite3.connect(tmp_path / "data" / "deliveries.db")) as log:
         rows = log.execute("select status, count(*) from deliveries group by 1").fetchall()

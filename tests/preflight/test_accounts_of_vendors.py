@@ -163,7 +163,8 @@ def test_a_sandbox_is_passed_by_for_whoever_is_not_verified(begin, command, vend
     assert known.encode() not in health.body
     assert "is not verified" in sidecar.health(channel, kind)["account"]["passed_by"]
     said = command("explain", "--channel", channel, "--url", sidecar.where).stdout
-    assert f"in   circuit closed 0/5; account degraded: {seen['summary']}" in said
+    assert "in   circuit closed 0/5" in said
+    assert f"; account degraded: {seen['summary']}" in said
     vendors.account(kind, "well")
     found(sidecar, channel, kind, "ready")
     assert trail(sidecar.send(channel, to=OTHER[channel])) == [(kind, "accepted", None)]
