@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import inspect
+from decimal import Decimal
 from traceback import extract_tb
 from typing import Any
 
 from sidecar.delivery.provider import Provider
+from sidecar.delivery.tariff import Tariff
 from sidecar.settings import ProviderConfig
 
 
@@ -16,6 +18,8 @@ def breach_of(cls: type[Provider[Any]]) -> str | None:
         return f"is written for contract {cls.contract!r}, and this sidecar has {Provider.contract}"
     if not isinstance(getattr(cls, "channels", None), frozenset | set | tuple | list):
         return "names no `channels`"
+    if not _is_tariff(cls.tariff):
+        return "has a `tariff` that is no Tariff of Decimal prices, of 0 or more"
     settings = getattr(cls, "Config", None)
     if not isinstance(settings, type) or not issubclass(settings, ProviderConfig):
         return "has a Config that does not extend ProviderConfig"
@@ -26,6 +30,18 @@ def breach_of(cls: type[Provider[Any]]) -> str | None:
     except (TypeError, ValueError):
         return "has a `send` that does not take (message, *, timeout)"
     return None
+
+
+def _is_tariff(tariff: object) -> bool:
+    """A price that cannot be reckoned with would fail every send."""
+    if tariff is None:
+        return True
+    if not isinstance(tariff, Tariff):
+        return False
+    prices: list[object] = [*tariff.countries.values()]
+    if tariff.price is not None:
+        prices.append(tariff.price)
+    return all(isinstance(one, Decimal) and one.is_finite() and one >= 0 for one in prices)
 
 
 def in_one_line(error: BaseException) -> str:

@@ -80,6 +80,9 @@ class Journal:
             self._seen, self._called = tuple(so_far), call
         return taken
 
+    def ended(self, attempts: Sequence[Attempt]) -> None:
+        self._seen, self._called = tuple(attempts), None
+
     async def _write(self, call: Attempt, so_far: Sequence[Attempt]) -> bool:
         if self._claimed is None:
             return self._degrade

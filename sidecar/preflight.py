@@ -11,6 +11,7 @@ import asyncio
 import random
 import re
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Any
@@ -151,8 +152,10 @@ class Preflight:
     async def _check(self, watch: _Watch, timeout: float) -> None:
         found = await ask(lambda: watch, watch.name, timeout, self._clock)
         watch.task = None
+        with suppress(Exception):  # what a guest told may be odd: then it stands as it was told
+            found = self._with_our_books(watch.name, found)
         try:
-            self._heard(watch, self._with_our_books(watch.name, found))
+            self._heard(watch, found)
         finally:
             self._wake()
 
@@ -167,6 +170,8 @@ class Preflight:
         limit = report.monthly_limit if report else None
         if report is None or not isinstance(limit, Money) or not isinstance(limit.amount, Decimal):
             return found  # a plugin need not be typed
+        if not limit.amount.is_finite():
+            return found
         spent = self._spent(name)
         if spent is None or spent.currency != limit.currency:
             return found

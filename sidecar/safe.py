@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import threading
 import time
+from collections import defaultdict
 from collections.abc import Callable, Collection, Mapping
 from queue import Empty, SimpleQueue
 
@@ -26,6 +27,7 @@ _REASON_LIMIT = 300
 
 Secret = tuple[str, str]
 """A scheme and a name: what a source is asked for, whatever key of it is wanted."""
+_Calls = SimpleQueue[tuple[Secret, SecretSource]]
 Classes = Callable[[str], "type[SecretSource] | Lack"]
 """The class that serves a scheme, its plugin loaded; or why there is none."""
 
@@ -43,6 +45,7 @@ class Safe:
         self._environ: Mapping[str, str] = {}
         self._sources: dict[str, SecretSource] = {}
         self._texts: dict[Secret, str] = {}
+        self._good: dict[Reference, str] = {}
         self._lacks: dict[Secret, Lack] = {}
         self._due: set[Secret] = set()
         self._hanging: set[Secret] = set()
@@ -54,6 +57,7 @@ class Safe:
         with self._lock:
             if environ != self._environ:  # another region, or other keys
                 self._environ, self._sources = dict(environ), {}
+                self._due |= self._texts.keys()
             wanted = dict.fromkeys((one.scheme, one.name) for one in references)
             self._fetch([one for one in wanted if one not in self._texts or one in self._due])
             return {reference: self._value(reference) for reference in references}
@@ -72,11 +76,19 @@ class Safe:
         """Why some of these cannot be had, or not read again, by how a person is told of them."""
         lacks = {one: self._lacks.get((one.scheme, one.name)) for one in references}
         for one in references:
-            if isinstance(value := self._value(one), Lack):
+            if isinstance(value := self._read(one), Lack):
                 lacks[one] = value
         return {str(one): lack.reason for one, lack in lacks.items() if lack}
 
     def _value(self, reference: Reference) -> str | Lack:
+        """What it is now; where that cannot be used, what it was before."""
+        value = self._read(reference)
+        if isinstance(value, Lack):
+            return self._good.get(reference, value)
+        self._good[reference] = value
+        return value
+
+    def _read(self, reference: Reference) -> str | Lack:
         secret = (reference.scheme, reference.name)
         text = self._texts.get(secret)
         if text is None:
@@ -85,7 +97,8 @@ class Safe:
 
     def _fetch(self, secrets: list[Secret]) -> None:
         results: SimpleQueue[tuple[Secret, str | Lack]] = SimpleQueue()
-        calls: SimpleQueue[tuple[Secret, SecretSource]] = SimpleQueue()
+        # A queue for each scheme: a source that hangs holds up no other's secrets.
+        calls: defaultdict[str, _Calls] = defaultdict(SimpleQueue)
         sources = {scheme: self._source(scheme) for scheme in {one[0] for one in secrets}}
         answers: dict[Secret, str | Lack] = {}
         asked = 0
@@ -95,18 +108,18 @@ class Safe:
             if isinstance(source, Lack):
                 answers[secret] = source
             elif secret not in self._hanging:
-                self._hanging.add(secret)
-                calls.put((secret, source))
+                self._due.discard(secret)  # whoever lets it expire from here on has it read again
+                calls[secret[0]].put((secret, source))
                 asked += 1
-        for _ in range(min(asked, AT_ONCE)):
-            work = (calls, results, end)
-            threading.Thread(target=self._work, args=work, name="secrets", daemon=True).start()
+        for queue in calls.values():
+            for _ in range(min(queue.qsize(), AT_ONCE)):
+                work = (queue, results, end)
+                threading.Thread(target=self._work, args=work, name="secrets", daemon=True).start()
         answers |= _gathered(results, asked, end)
         for secret in secrets:
             self._keep(secret, answers.get(secret, Lack(self._too_slow())))
 
     def _keep(self, secret: Secret, answer: str | Lack) -> None:
-        self._due.discard(secret)
         if isinstance(answer, str):
             self._texts[secret] = answer
             self._lacks.pop(secret, None)
@@ -115,7 +128,7 @@ class Safe:
 
     def _work(
         self,
-        calls: SimpleQueue[tuple[Secret, SecretSource]],
+        calls: _Calls,
         results: SimpleQueue[tuple[Secret, str | Lack]],
         end: float,
     ) -> None:
@@ -124,6 +137,9 @@ class Safe:
                 secret, source = calls.get_nowait()
             except Empty:
                 return
+            if time.monotonic() >= end:
+                continue  # nobody waits for it any more; the next round asks anew
+            self._hanging.add(secret)
             answer = _asked(source, secret[1], end - time.monotonic())
             self._hanging.discard(secret)
             results.put((secret, answer))
@@ -135,7 +151,9 @@ class Safe:
                 return found
             try:
                 self._sources[scheme] = found(self._environ)
-            except Exception as error:  # noqa: BLE001  # a plugin may raise anything
+            except KeyboardInterrupt:
+                raise
+            except BaseException as error:  # noqa: BLE001  # a plugin's SystemExit too
                 return Lack(_why(error))
         return self._sources[scheme]
 

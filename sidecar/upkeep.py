@@ -53,7 +53,7 @@ async def keep_tidy(log: DeliveryLog, clock: Clock, retention: Callable[[], floa
         await asyncio.sleep(INTERVAL)
         now = clock.time()
         try:
-            while await log.sum_up(now - SETTLED, SUM_STEP) >= SUM_STEP:
+            while await log.sum_up(now - SETTLED, SUM_STEP) == SUM_STEP:
                 pass
             while await log.prune(now - retention(), STEP) == STEP:
                 pass

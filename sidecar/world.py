@@ -23,7 +23,7 @@ from sidecar.delivery.provider import Provider
 from sidecar.dispatcher import Routes
 from sidecar.guests import why_broken
 from sidecar.money.books import Books
-from sidecar.money.sections import budget_of, till_of
+from sidecar.money.sections import set_budgets, till_of
 from sidecar.settings import BreakerOverride, ProviderConfig
 
 _FIXED = {
@@ -72,7 +72,7 @@ class World:
             if channel in before.chains:
                 chain.take_over(before.chains[channel])
         self.room.resize(self.limits, self.chains)
-        self.books.whole = budget_of(self.config.budget)
+        set_budgets(self.books, self.config)
         for link in self.links.values():
             # Whoever reloads may have mended the account: it is tried at once, not in a minute.
             if link.breaker.reason == Verdict.MISCONFIGURED:
@@ -104,7 +104,7 @@ def build_world(
         books = before.books
     else:
         books = books or Books(clock)
-        books.whole = budget_of(config.budget)
+        set_budgets(books, config)
     links = {
         name: _link(one, config, before, books, clock) for name, one in config.providers.items()
     }

@@ -195,3 +195,51 @@ def test_what_is_expired_is_asked_for_once_more(safe, vault):
     for _ in range(2):
         assert safe.resolve({ref("otp")}, {}) == {ref("otp"): "canary-token-0002"}
     assert vault.asked == ["otp", "otp"]
+
+
+# What a reviewer proved
+
+
+def test_a_constructor_that_exits_ends_nothing():
+    class Leaves(SecretSource):
+        scheme = "vault"
+
+        def __init__(self, environ):
+            raise SystemExit(0)
+
+        def fetch(self, name, *, timeout):
+            raise AssertionError
+
+    one = Reference("vault", "a", None)
+    answer = Safe(lambda _: Leaves).resolve([one], {})[one]
+    assert isinstance(answer, Lack)
+
+
+def test_rubbish_does_not_take_the_place_of_what_was_good():
+    texts = iter(['{"key": "good"}', "<html>", '{"other": "x"}', '{"key": "new"}'])
+
+    class Changes(SecretSource):
+        scheme = "vault"
+
+        def fetch(self, name, *, timeout):
+            return next(texts)
+
+    safe, one = Safe(lambda _: Changes), Reference("vault", "a", "key")
+    seen = [safe.resolve([one], {})[one]]
+    for _ in range(3):
+        changed = safe.refresh([one])
+        seen.append(safe.resolve([one], {})[one])
+        assert changed == (seen[-1] != seen[-2])
+        assert bool(safe.troubles([one])) == (seen[-1] == "good")
+    assert seen == ["good", "good", "good", "new"]
+
+
+def test_other_variables_have_everything_read_anew():
+    class Regional(SecretSource):
+        scheme = "vault"
+
+        def fetch(self, name, *, timeout):
+            return self.environ["REGION"]
+
+    safe, one = Safe(lambda _: Regional), Reference("vault", "a", None)
+    assert [safe.resolve([one], {"REGION": r})[one] for r in ("one", "two")] == ["one", "two"]

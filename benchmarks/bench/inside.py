@@ -215,8 +215,8 @@ def multiply(path: Path, times: int) -> None:
         statement = f"INSERT INTO {table} SELECT {', '.join(values)} FROM {table} WHERE {key} <= ?2"
         for turn in range(1, times):
             db.execute(statement, (turn * most, most))
-    # As a sidecar that has been up for a while leaves it: all but the last minute is summed up.
-    db.execute("UPDATE costed SET until = (SELECT max(started_at) FROM deliveries)")
+    # As a sidecar that has been up for a while leaves it: what it cost is summed up.
+    db.execute("UPDATE deliveries SET costed = 1")
     db.commit()
     db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
     db.close()

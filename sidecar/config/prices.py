@@ -56,10 +56,8 @@ def check_currencies(
         tariff = section.tariff
         if section.budget is not None:
             path = ("providers", name, "budget")
-            if tariff is None:
-                message = (
-                    f"needs a price: none is known for kind `{section.kind}`; give it `price:`"
-                )
+            if tariff is None or tariff.price is None:
+                message = "needs a price: give the provider `price: {per_message: ...}` or so"
                 draft.fault(path, message, at_key=True)
             elif tariff.currency != _currency(section.budget):
                 draft.fault(path, _other(section, tariff), at_key=True)

@@ -32,6 +32,9 @@ class Journal(Protocol):
         be recorded: the call is then not made.
         """
 
+    def ended(self, attempts: Sequence[Attempt]) -> None:
+        """The call that was announced is over, or was not made: these are the attempts."""
+
 
 class _Leave(NamedTuple):
     """Leave for one call, and the money kept aside for it."""
@@ -72,12 +75,14 @@ class Chain:
                 attempts.append(skipped(link, leave))
                 continue
             attempts.append(await self._call(link, leave, message, deadline, journal, attempts))
+            journal.ended(attempts)
             if not self.policy.goes_on(attempts):
                 return tuple(attempts)
         probe = await self._panic_probe(message, attempts, deadline)
         if probe is not None:
             link, leave = probe
             attempts.append(await self._call(link, leave, message, deadline, journal, attempts))
+            journal.ended(attempts)
         return tuple(attempts)
 
     def take_over(self, before: Chain) -> None:
@@ -127,10 +132,12 @@ class Chain:
         patience = min(patience, self._left(deadline) - LEAST_TIME)
         if not await self.room.enter(link, patience, self.channel):
             return SkipReason.BUSY
-        # Asked after the wait: no permit waits idly.
-        leave = self._no_time(deadline) or _paid(link, message, link.ask(message))
-        if isinstance(leave, SkipReason):
-            self.room.leave(link, self.channel)
+        leave: _Leave | SkipReason | None = None
+        try:  # asked after the wait: no permit waits idly
+            leave = self._no_time(deadline) or _paid(link, message, link.ask(message))
+        finally:
+            if not isinstance(leave, _Leave):
+                self.room.leave(link, self.channel)
         return leave
 
     async def _call(
@@ -172,13 +179,17 @@ class Chain:
         for link in sorted(self.links, key=self._turn):
             if not await self.room.enter(link, 0.0, self.channel):
                 continue
-            permit = link.ask_in_panic(message)
-            leave = permit and _paid(link, message, permit)
+            leave: _Leave | SkipReason | None = None
+            try:
+                permit = link.ask_in_panic(message)
+                leave = None if permit is None else _paid(link, message, permit)
+            finally:
+                if not isinstance(leave, _Leave):
+                    self.room.leave(link, self.channel)
             if isinstance(leave, _Leave):
                 self._next_panic = now + PANIC_INTERVAL
                 self._probed[link.name] = now
                 return link, leave
-            self.room.leave(link, self.channel)
         return None
 
     def _turn(self, link: Link) -> tuple[bool, float, float]:
@@ -209,8 +220,10 @@ def _paid(link: Link, message: Message, permit: Permit | SkipReason) -> _Leave |
         return permit
     if link.till is None:
         return _Leave(permit, None)
-    hold = link.till.reserve(message)
-    if isinstance(hold, SkipReason):
-        link.breaker.cancel(permit)
-        return hold
-    return _Leave(permit, hold)
+    hold: Hold | SkipReason | None = None
+    try:
+        hold = link.till.reserve(message)
+    finally:
+        if hold is None or isinstance(hold, SkipReason):
+            link.breaker.cancel(permit)
+    return hold if isinstance(hold, SkipReason) else _Leave(permit, hold)

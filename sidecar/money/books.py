@@ -7,7 +7,7 @@ of fifty that want the last of a budget one gets it.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Container, Iterable, Iterator, Sequence
+from collections.abc import Container, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 
@@ -23,6 +23,9 @@ from sidecar.store.costs import DayCosts
 WHOLE = ""
 """The name under which all providers together are kept: no provider can have it."""
 
+SOON = 1.0
+"""Seconds after which money that is only kept aside may have come back."""
+
 _Name = tuple[str, str, Window]
 
 
@@ -35,11 +38,13 @@ class _Units:
 class Books:
     """Everything that was spent in the month and on the day that are now (UTC).
 
-    `whole` is the budget of all providers together. `tell` hears when a budget is nearly spent.
+    `whole` is the budget of all providers together, `budgets` has those of each, as they stand.
+    `tell` hears when a budget is nearly spent.
     """
 
     def __init__(self, clock: Clock, tell: Tell = lambda _: None) -> None:
         self.whole: Budget | None = None
+        self.budgets: dict[str, Budget | None] = {}
         self._clock = clock
         self._alarms = Alarms(tell)
         self._accounts: dict[_Name, Account] = {}
@@ -65,7 +70,7 @@ class Books:
     def today(self) -> Today:
         """The day that is; where a window has turned, its accounts are empty again."""
         now = self._clock.time()
-        if self._today.begins <= now < self._today.ends:
+        if now < self._today.ends:  # a clock that was set back stays in the day that it had reached
             return self._today
         before, self._today = self._today, Today.at(now)
         turned = {Window.DAY, *([Window.MONTH] if self._today.month != before.month else [])}
@@ -98,7 +103,8 @@ class Books:
     def look(self, till: ProviderTill, refused: Container[tuple[str, Window]] = ()) -> None:
         """Tell where a level of a budget was reached, as those are that had to refuse."""
         currency = till.tariff.currency
-        for whose, window, limit in self.limits(till.name, till.budget):
+        budget = self.budgets.get(till.name, till.budget)  # a reload may have changed it
+        for whose, window, limit in self.limits(till.name, budget):
             self._alarms.look(
                 whose,
                 window,
@@ -120,11 +126,12 @@ class Hold:
     def __init__(self, till: ProviderTill, bill: Bill) -> None:
         self.bill = bill
         self._till: ProviderTill | None = till
+        till.books.today()
         self._units = till.books.units_of(till.name)
-        self._units.held += bill.units
         self._amount = bill.cost.amount if bill.cost is not None else ZERO
         # These very accounts: a window that turns meanwhile begins with others.
         self._accounts = till.accounts() if self._amount else ()
+        self._units.held += bill.units
         for account in self._accounts:
             account.held += self._amount
 
@@ -190,13 +197,20 @@ class ProviderTill:
         exceeded = self._exceeded(message)
         if not exceeded:
             return None
-        if message is not None:
-            self.books.look(self, exceeded)
+        if message is not None:  # what is kept aside may come back: it is not spent
+            unit = self.dearness(None) or ZERO
+            self.books.look(
+                self, [one[:2] for one in exceeded if self._spent(*one[:2]) + unit > one[2]]
+            )
         return SkipReason.OVER_BUDGET
 
     def opens_in(self, message: Message | None = None) -> float | None:
-        waits = (self.books.seconds_to(window) for _, window in self._exceeded(message))
-        return max(waits, default=0.0)
+        cost = self.dearness(message) or ZERO
+        wait = 0.0
+        for whose, window, limit in self._exceeded(message):
+            is_spent = self._spent(whose, window) + cost > limit
+            wait = max(wait, self.books.seconds_to(window) if is_spent else SOON)
+        return wait
 
     def reserve(self, message: Message) -> Hold | SkipReason:
         if self.shut(message):
@@ -224,7 +238,7 @@ class ProviderTill:
             self._accounts = (today, found)
         return self._accounts[1]
 
-    def _exceeded(self, message: Message | None) -> Collection[tuple[str, Window]]:
+    def _exceeded(self, message: Message | None) -> Sequence[tuple[str, Window, Decimal]]:
         """Whose windows this message does not fit any more."""
         if not self.is_limited:
             return ()
@@ -232,10 +246,13 @@ class ProviderTill:
         if not cost:  # what is free fits always; what has no price cannot be weighed
             return ()
         return [
-            (whose, window)
+            (whose, window, limit)
             for whose, window, limit in self.books.limits(self.name, self.budget)
             if self._taken(whose, window) + cost > limit
         ]
+
+    def _spent(self, whose: str, window: Window) -> Decimal:
+        return self.books.account(whose, self.tariff.currency, window).spent
 
     def _taken(self, whose: str, window: Window) -> Decimal:
         self.books.today()

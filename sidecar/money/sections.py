@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from decimal import Decimal
 
-from sidecar.config import ProviderSection
+from sidecar.config import Config, ProviderSection
 from sidecar.delivery.gate import Till
 from sidecar.money.books import Books
 from sidecar.money.budget import Budget
@@ -16,6 +16,12 @@ def till_of(section: ProviderSection, books: Books) -> Till | None:
     if section.tariff is None:
         return None
     return books.till(section.name, section.tariff, budget_of(section.budget))
+
+
+def set_budgets(books: Books, config: Config) -> None:
+    """From here on these budgets hold."""
+    books.whole = budget_of(config.budget)
+    books.budgets = {name: budget_of(one.budget) for name, one in config.providers.items()}
 
 
 def budget_of(section: BudgetSection | None) -> Budget | None:

@@ -14,6 +14,7 @@ from sidecar.money.budget import Budget, Window
 def dump_till(till: ProviderTill) -> dict[str, Any]:
     """One provider's part of the books, in its tariff's currency; amounts are strings."""
     tariff, books = till.tariff, till.books
+    books.today()  # before anything is read: the month may have turned
     return {
         "price": in_words(tariff),
         "priced": tariff.dated or None,

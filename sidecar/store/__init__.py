@@ -132,7 +132,7 @@ class DeliveryLog(Protocol):
         """
 
     async def sum_up(self, until: float, limit: int) -> int:
-        """Add to the sums of their days what about `limit` deliveries cost; how many it were.
+        """Add to the sums of their days what at most `limit` deliveries cost; how many it were.
 
         Only those claimed until then (Unix time) and ended: so that `costs` need not count them.
         """

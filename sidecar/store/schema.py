@@ -111,8 +111,8 @@ _VERSION_2 = (
     """,
 )
 
-# What messages cost outlives their rows: sums a day, of all that was claimed up to `costed.until`.
-# The view shows the units that an attempt was billed for too.
+# What messages cost outlives their rows, as sums of days; `costed` says which rows are in them, as
+# those of before are, which had no price. The view shows the units that an attempt was billed for.
 _VERSION_3 = (
     """
     CREATE TABLE costs (
@@ -128,9 +128,8 @@ _VERSION_3 = (
         PRIMARY KEY (day, provider, currency)
     ) STRICT, WITHOUT ROWID
     """,
-    "CREATE TABLE costed (until REAL NOT NULL) STRICT",
-    # Deliveries of before had no price.
-    "INSERT INTO costed SELECT coalesce(max(started_at), 0.0) FROM deliveries",
+    "ALTER TABLE deliveries ADD COLUMN costed INTEGER NOT NULL DEFAULT 1",
+    "CREATE INDEX deliveries_uncosted ON deliveries (started_at) WHERE costed = 0",
     "DROP VIEW attempts",
     """
     CREATE VIEW attempts AS

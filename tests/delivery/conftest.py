@@ -22,6 +22,9 @@ class NotedJournal:
         self.says = says
         self.calls: list[tuple[str, tuple[Attempt, ...]]] = []
 
+    def ended(self, attempts: Sequence[Attempt]) -> None:
+        pass
+
     async def sending(self, link: Link, so_far: Sequence[Attempt], bill: Bill | None) -> bool:
         self.calls.append((link.name, tuple(so_far)))
         if isinstance(self.says, Exception):

@@ -280,6 +280,9 @@ async def test_when_the_time_is_spent_the_rest_is_skipped(box, trail):
 
 async def test_a_log_that_takes_its_time_does_not_make_an_attempt_late(box, trail):
     class SlowJournal:
+        def ended(self, attempts):
+            pass
+
         async def sending(self, link, so_far, bill):
             box.clock.advance(0.3)
             return True

@@ -40,6 +40,9 @@ class AlwaysLogged:
     async def sending(self, link: Link, so_far: Sequence[Attempt], bill: Bill | None) -> bool:
         return True
 
+    def ended(self, attempts: Sequence[Attempt]) -> None:
+        pass
+
 
 async def play(plan: Script, seed: int) -> list[Any]:
     """Twelve messages, or as many as the longest script has steps, through a chain of `plan`."""

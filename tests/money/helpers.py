@@ -56,6 +56,9 @@ class Quiet:
     async def sending(self, link, so_far, bill):
         return True
 
+    def ended(self, attempts):
+        pass
+
 
 class Chained:
     """A chain of scripted providers with tills: `chained.add(name, tariff, budget, *script)`."""

@@ -243,3 +243,44 @@ async def test_fifty_tasks_at_once(books):
         return hold is not OVER
 
     assert sum(await asyncio.gather(*(one() for _ in range(50)))) == 7
+
+
+# What a reviewer proved
+
+
+def test_money_that_is_only_kept_aside_is_not_told_as_spent(books, desk):
+    till = books.till("one", tariff("1.00"), budget(monthly="10.00"))
+    holds = [till.reserve(message()) for _ in range(10)]
+    assert till.reserve(message()) is OVER
+    assert (desk, till.opens_in(message())) == ([], 1.0)
+    for hold in holds:
+        hold.settle(billable=True)
+    assert desk[-1] == "one, monthly budget, 100%"
+
+
+def test_a_clock_that_steps_over_midnight_and_back_forgets_nothing():
+    clock = ManualClock(moment("2026-11-30T23:59:30"))
+    till = Books(clock).till("one", tariff("1.00"), budget(monthly="9.00", daily="9.00"))
+    send(till)
+    clock.stepped = 60.0
+    assert till.books.today().month == "2026-12"
+    send(till)
+    clock.stepped = 0.0
+    send(till)
+    assert (till.books.today().day, dump_till(till)["spent_today"]) == ("2026-12-01", "2.00")
+
+
+def test_units_of_a_new_month_are_its_own(books, clock):
+    till = books.till("one", tariff("1.00"), None)
+    send(till)
+    clock.advance(30 * 86_400.0)
+    send(till)
+    assert dump_till(till)["units_this_month"] == 1
+
+
+def test_what_a_reload_changed_is_what_the_alerts_go_by(books, desk):
+    old = books.till("one", tariff("1.00"), budget(monthly="2.00"))
+    hold = old.reserve(message())
+    books.budgets["one"] = budget(monthly="100.00")
+    hold.settle(billable=True)
+    assert desk == []

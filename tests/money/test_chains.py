@@ -140,3 +140,12 @@ async def test_what_is_foreseen_is_in_the_order_of_the_message(cheapest):
     cheapest.add("cheap", tariff("0.01"))
     passed_by, link = cheapest.chain.foresee(message())
     assert ([a.provider for a in passed_by], link.name) == (["dear"], "cheap")
+
+
+async def test_a_till_that_fails_holds_no_place_and_no_permit(declared, monkeypatch):
+    one = declared.add("one", CENT)
+    monkeypatch.setattr(one.till, "reserve", lambda _: 1 / 0)
+    for _ in range(3):
+        with pytest.raises(ZeroDivisionError):
+            await declared.deliver()
+    assert (one.in_flight, declared.chain.room.in_flight) == (0, 0)

@@ -76,7 +76,7 @@ def _of_client(error: ClientError, name: str, region: str | None, partition: str
         return _BAD_KEYS
     if "Throttl" in code or code == "TooManyRequestsException" or status == 429:
         return "cannot be read now: Secrets Manager is throttling; ask again, or less often"
-    if code == "DecryptionFailure" or "kms" in text:
+    if code == "DecryptionFailure" or re.search(r"access to kms|\bkms:[a-z]", text):
         return "cannot be decrypted: allow `kms:Decrypt` on its KMS key, in the role and the key"
     if "AccessDenied" in code or bare == 403:
         return (

@@ -45,8 +45,14 @@ class SecretsManager(SecretSource):
         # In the thread that asks: botocore takes 100 to 200 ms and 11 MB, for those who need it.
         from sidecar_aws.secrets_errors import told  # noqa: PLC0415
 
-        with told(name, region, _partition(region)):
-            answer = self._client(region).get_secret_value(SecretId=name)
+        try:
+            with told(name, region, _partition(region)):
+                answer = self._client(region).get_secret_value(SecretId=name)
+        except NoSecret:
+            # A client keeps the credentials that it was made with, also where there were none.
+            with self._lock:
+                self._clients.pop(region or "", None)
+            raise
         text = answer.get("SecretString")
         if not isinstance(text, str):
             raise NoSecret("holds binary data: store it as text (SecretString)")
