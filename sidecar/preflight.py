@@ -247,6 +247,8 @@ class News:
                 summary=found.summary,
             )
         if found.state in _BAD and self._bad.get(name) != gist:
+            if name in self._bad and self._bad[name][0] != found.state:
+                self._resolve(name, f"it is {found.state} now")  # worse or better: told anew
             self._bad[name] = gist
             self._tell(Alert("preflight", name, found.summary, facts=found.facts))
         elif well:

@@ -55,7 +55,8 @@ def next_of(chain: Mapping[str, Any]) -> str:
     """What would happen to a message now."""
     if chain["next"]:
         return f"{chain['next']} would be tried first"
-    if chain["panic"] == "probe":
+    is_out = [one["skipped_because"] == "circuit_open" for one in chain["providers"]]
+    if chain["panic"] == "probe" and any(is_out):
         return "no provider is usable; one with an open circuit may be probed, once a second"
     return "no provider is usable"
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from typing import Annotated, Any, Literal
 
 from pydantic import (
@@ -109,12 +110,21 @@ class PriceOverride(Settings):
             raise ValueError("takes `per_message` or `per_segment`, not both")
         if len(self.currencies()) > 1:
             raise ValueError("must be in one currency")
+        if self.countries:
+            _must_be_countries(self.countries)
         return self
 
     def currencies(self) -> set[str]:
         """Those of its amounts."""
         amounts = (self.per_message, self.per_segment, *self.countries.values())
         return {amount.currency for amount in amounts if amount is not None}
+
+
+def _must_be_countries(names: Iterable[str]) -> None:
+    from phonenumbers import SUPPORTED_REGIONS  # noqa: PLC0415  # 40 ms, where a price asks for it
+
+    for name in sorted(set(names) - SUPPORTED_REGIONS):
+        raise ValueError(f"`countries` names {name}, which no number has: ISO 3166, such as GB")
 
 
 class BudgetSection(Settings):

@@ -34,6 +34,11 @@ class Alarms:
             self._withdraw(whose, window, reached, account.told)
         account.told, account.limit = reached, limit.amount
 
+    def gone(self, whose: str, window: Window, account: Account) -> None:
+        """Nothing limits it any more."""
+        self._withdraw(whose, window, ZERO, account.told)
+        account.told = ZERO
+
     def window_turned(self, whose: str, window: Window, account: Account) -> None:
         """Its budget is whole again."""
         self._withdraw(whose, window, ZERO, account.told)
@@ -57,7 +62,7 @@ def _alert(whose: str, window: Window, level: Decimal, account: Account, limit: 
     who = whose or "all providers together"
     what = f"{who}: {in_digits(account.spent)} of {limit} are spent {_THIS[window]}"
     if level == LEVELS[-1]:
-        what += "; what costs money is not sent there until the window turns: raise the budget?"
+        what += "; what does not fit is not sent there until the window turns: raise the budget?"
     return Alert(
         "budget",
         _subject(whose, window, level),

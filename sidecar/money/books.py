@@ -113,6 +113,18 @@ class Books:
                 refused=(whose, window) in refused,
             )
 
+    def review(self) -> None:
+        """Other budgets hold from now on: what was told of those before may be over."""
+        for (name, currency, window), account in self._accounts.items():
+            if not account.told:
+                continue
+            budget = self.whole if name == WHOLE else self.budgets.get(name)
+            limit = budget.limits().get(window) if budget is not None else None
+            if limit is None:
+                self._alarms.gone(name, window, account)
+            else:
+                self._alarms.look(name, window, account, Money(limit, currency))
+
     def seconds_to(self, window: Window) -> float:
         """Until the window turns."""
         return max(0.0, self.today().ends_of(window) - self._clock.time())

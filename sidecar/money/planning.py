@@ -41,7 +41,8 @@ class Planner:
     def plans(self, messages: Mapping[str, int], segments: int, told: Told) -> Sequence[Plan]:
         """One for every combination of the chains told. Raises ValueError, ConfigError."""
         choices = [self._choices(channel, told) for channel in messages]
-        return [
+        self._check_names()
+        made = [
             plan(
                 [
                     Wanted(
@@ -58,6 +59,17 @@ class Planner:
             )
             for chosen in product(*choices)
         ]
+        currencies = sorted({one.currency for one in made if one.total})
+        if len(currencies) > 1:
+            raise ValueError(f"the plans are in several currencies: {', '.join(currencies)}")
+        return made
+
+    def _check_names(self) -> None:
+        """A misspelt name in a file of tariffs would be passed over in silence."""
+        known = {entry.name for entry in self._registry.installed()}
+        known |= set(self._config.providers) if self._config else set()
+        for name in sorted(self._tariffs.keys() - known):
+            raise ValueError(f"--tariff: no provider and no installed kind is named `{name}`")
 
     def _choices(self, channel: str, told: Told) -> Sequence[tuple[Sequence[str], Order]]:
         own = [names for one, names in told if one == channel]

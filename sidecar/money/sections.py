@@ -22,6 +22,7 @@ def set_budgets(books: Books, config: Config) -> None:
     """From here on these budgets hold."""
     books.whole = budget_of(config.budget)
     books.budgets = {name: budget_of(one.budget) for name, one in config.providers.items()}
+    books.review()
 
 
 def budget_of(section: BudgetSection | None) -> Budget | None:

@@ -284,3 +284,14 @@ def test_what_a_reload_changed_is_what_the_alerts_go_by(books, desk):
     books.budgets["one"] = budget(monthly="100.00")
     hold.settle(billable=True)
     assert desk == []
+
+
+def test_a_budget_that_is_taken_away_takes_its_alerts_along(books, desk):
+    books.budgets["one"] = budget(monthly="1.00")
+    send(books.till("one", tariff("1.00"), books.budgets["one"]))
+    books.budgets["one"] = budget(monthly="1.50")
+    books.review()
+    books.budgets.clear()
+    books.review()
+    told = [line.rpartition(", ")[2] for line in desk]
+    assert told == ["100%", "80% resolved", "100% resolved", "50% resolved"]
