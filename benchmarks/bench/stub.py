@@ -72,6 +72,8 @@ class Stub:
     def _drain(self, path: Path) -> None:
         with path.open("w") as file:
             for vendor, message_id, body in self.ledger:
+                if vendor == "sns" and b"Action=Publish" not in body:
+                    continue  # a look at the account: SNS has one address for all
                 file.write(json.dumps([vendor, message_id, RECIPIENTS[vendor](body)]) + "\n")
         self.ledger.clear()
 
