@@ -49,7 +49,7 @@ def log(tmp_path):
         with closing(sqlite3.connect(path)) as db, db:
             migrate(db)
             trail = [[n, "", o, 0.0, 0.0] for n, o in zip(("one", "two"), outcomes, strict=False)]
-            db.execute(ROW + "NULL, NULL, 1, ?)", (status, ended_at, json.dumps(trail)))
+            db.execute(ROW + "NULL, NULL, 1, ?, 0)", (status, ended_at, json.dumps(trail)))
         return path
 
     return make
