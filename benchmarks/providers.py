@@ -123,7 +123,7 @@ async def cases(stack: AsyncExitStack, ports: list[int], ca: Path) -> dict[str, 
     ]
     found: dict[str, tuple[Case, Case]] = {}
     for kind, message, settings, path, size in chosen:
-        # `type` says nothing of what every provider class has.
+        # Both ignored: `type` says nothing of what every provider class has.
         config = kind.Config.model_validate(  # type: ignore[attr-defined]
             {"kind": kind.kind, "allow_private": True, **settings}  # type: ignore[attr-defined]
         )

@@ -37,7 +37,7 @@ async def work(deliveries: int) -> None:
     try:
         from sidecar.canonical import CanonicalLine
     except ImportError:
-        # An older checkout has it there.
+        # An older checkout has it there; to mypy, which sees this one, it is not.
         from sidecar.logs import CanonicalLine  # type: ignore[attr-defined,no-redef]
     logs.redactor.add(SECRETS)
     logs.configure(human=False)

@@ -1,11 +1,15 @@
-"""An operation of the log is bounded once: by the log, or else by what is left of the deadline."""
+"""An operation of the log is bounded once, and what a drain finds of a delivery under way."""
 
 import asyncio
+from decimal import Decimal
 from types import SimpleNamespace
 
 import pytest
 
-from sidecar.journal import within
+from sidecar.delivery.model import Attempt, Bill, Money, Outcome
+from sidecar.journal import Journal, within
+from sidecar.store import Claimed
+from sidecar.testing import ManualClock
 
 SHORT, LONG = 0.01, 20.0
 
@@ -31,3 +35,32 @@ async def test_a_cancelled_caller_cancels_the_operation():
     caller.cancel()
     await asyncio.wait({caller})
     assert answer.cancelled()
+
+
+# What a drain finds
+
+
+class Taken:
+    """A log that takes every row."""
+
+    answers_within = SHORT
+
+    async def sending(self, claimed, so_far, call):
+        pass
+
+
+def link(name):
+    return SimpleNamespace(name=name, kind="scripted")
+
+
+async def test_a_drain_calls_only_the_call_under_way_unknown_and_bills_no_other():
+    journal = Journal(Taken(), Claimed("m-1", 1), ManualClock(), degrade=False)
+    bill = Bill(Money(Decimal("0.01"), "USD"), 1)
+    await journal.sending(link("one"), (), bill)
+    (called,) = journal.cut_off()
+    assert (called.provider, called.outcome, called.cost) == ("one", Outcome.UNKNOWN, bill.cost)
+    failed = Attempt("one", "scripted", Outcome.UNAVAILABLE, 1.0)
+    journal.ended([failed])
+    assert journal.cut_off() == (failed,)
+    await journal.sending(link("two"), (failed,), bill)
+    assert [one.outcome for one in journal.cut_off()] == [Outcome.UNAVAILABLE, Outcome.UNKNOWN]

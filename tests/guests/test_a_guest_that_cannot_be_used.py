@@ -55,6 +55,10 @@ BROKEN = {
         module(f"class Acme(Provider):\n    kind, Config = 'acme', ProviderConfig\n{SEND}"),
         "channels",
     ),
+    "a price that is a float": (
+        module(f"from sidecar import Tariff\n{ACME}    tariff = Tariff('message', 0.01)\n"),
+        "Decimal",
+    ),
     "newer contract": (module(f"{ACME}    contract = 2\n"), "contract 2"),
     "missing() raises": (
         module(f"{ACME}    @classmethod\n    def missing(cls, *a): raise SystemExit(3)\n"),

@@ -14,6 +14,7 @@ from sidecar.delivery.policy import Order
 from sidecar.delivery.tariff import Per
 from sidecar.money.books import Books
 from sidecar.money.plan import Link, Wanted, plan
+from sidecar.money.planning import Planner
 from sidecar.money.say import saving
 from sidecar.testing import ManualClock
 
@@ -99,3 +100,30 @@ def test_a_file_of_tariffs_with_faults_says_where(tmp_path):
         read_tariffs(path)
     with pytest.raises(ConfigError, match="No such file"):
         read_tariffs(tmp_path / "none.yaml")
+
+
+# What is named wrongly
+
+
+def planner(tmp_path, text):
+    path = tmp_path / "tariffs.yaml"
+    path.write_text(f"dated: '2025-10-01'\nsource: x\ntariffs:\n{text}")
+    return Planner(tmp_path / "none.yaml", read_tariffs(path), needed=False)
+
+
+def test_a_tariff_for_nobody_is_told(tmp_path):
+    with pytest.raises(ValueError, match="is named `twillio`"):
+        planner(tmp_path, "  twillio: {per_message: 1 USD}\n").plans(
+            {"sms": 5}, 1, [("sms", ["twilio"])]
+        )
+
+
+def test_plans_in_several_currencies_are_not_compared(tmp_path):
+    told = [("sms", ["sns"]), ("sms", ["twilio"])]
+    with pytest.raises(ValueError, match="several currencies: EUR, USD"):
+        planner(tmp_path, "  sns: {per_message: 1 EUR}\n").plans({"sms": 5}, 1, told)
+
+
+def test_a_country_that_no_number_has_is_told(tmp_path):
+    with pytest.raises(ConfigError, match="`countries` names UK"):
+        planner(tmp_path, "  twilio: {countries: {UK: 1 USD, GB: 2 USD}}\n")

@@ -279,7 +279,7 @@ async def test_a_monthly_limit_is_held_against_our_own_books(box, spent, state, 
 
 async def test_a_limit_that_is_no_money_is_passed_over(box):
     box.spent["one"] = Money(Decimal(1), "USD")
-    for limit in ("1 USD", Money(1.0, "USD")):
+    for limit in ("1 USD", Money(1.0, "USD"), Money(Decimal("NaN"), "USD")):
         box.says["one"] = AccountReport(AccountState.READY, "fine", monthly_limit=limit)
         if not box.asked:
             box.begin(ONE)
