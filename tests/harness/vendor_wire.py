@@ -63,7 +63,11 @@ def listen_to(sock: socket.socket, seconds: float) -> tuple[bytes, str]:
 
 def exchange(port: int, data: bytes, seconds: float = 5.0) -> tuple[bytes, str]:
     """Send `data` on a new connection; see `listen_to`."""
-    with socket.create_connection(("127.0.0.1", port), timeout=5.0) as sock:
+    try:
+        made = socket.create_connection(("127.0.0.1", port), timeout=5.0)
+    except ConnectionResetError:  # it came before `connect` had looked at how it went
+        return b"", "reset"
+    with made as sock:
         try:
             sock.sendall(data)
         except ConnectionError:  # told once: what is read from here on ends with EOF
