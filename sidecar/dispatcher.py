@@ -164,11 +164,13 @@ class Dispatcher:
         message = wish.message.named(claim.id)
         journal = Journal(self._log, claimed, self._clock, degrade=routes.degrade, ahead=ahead)
         try:
-            await self._turns.take(claim.channel)
+            if (turn := self._turns.take(claim.channel)) is not None:
+                await turn
             attempts = await chain.deliver(message, deadline, journal)
         except asyncio.CancelledError:  # the drain has ended; what is under way may be taken
             attempts = journal.cut_off()
-        await self._turn(claim.channel)
+        if (turn := self._turns.take(claim.channel)) is not None:
+            await self._own_turn(turn)
         delivery = self._entries.ended(
             claim,
             attempts,
@@ -178,20 +180,22 @@ class Dispatcher:
         )
         if claimed is not None:
             await self._backlog.finish(claimed, delivery, self._left(deadline) + LAST_MOMENT)
-        await self._turn(claim.channel)
+        if (turn := self._turns.take(claim.channel)) is not None:
+            await self._own_turn(turn)
         self._tell(delivery)
         return delivery
 
-    async def _turn(self, channel: str) -> None:
+    async def _own_turn(self, turn: asyncio.Future[None]) -> None:
         with suppress(asyncio.CancelledError):  # the drain has ended, but what was done is told
-            await self._turns.take(channel)
+            await turn
 
     async def _claim(
         self, claim: Claim, routes: Routes, deadline: float, ahead: Sequence[Attempt]
     ) -> Claimed | Existing | None:
         # What the log writes too late it takes back, so that the key may be claimed again.
         try:
-            await self._turns.take(claim.channel)
+            if (turn := self._turns.take(claim.channel)) is not None:
+                await turn
             asked = self._log.claim(claim, keep_keys=routes.keep_keys, first=ahead)
             return await within(self._left(deadline) + LAST_MOMENT, self._log, asked)
         except TimeoutError as error:

@@ -11,6 +11,7 @@ from collections import deque
 
 LATELY = 1.0
 """Seconds for which a channel is expected back: a send every now and then meets no burst whole."""
+ALWAYS, NEVER = float("inf"), float("-inf")
 FEW = 8
 """Steps in one turn where another channel is expected back: whoever comes waits for no more."""
 
@@ -25,42 +26,56 @@ class Turns:
     def __init__(self) -> None:
         self._sends: dict[str, int] = {}
         self._left: dict[str, float] = {}  # when the last send of a channel ended
+        self._shared_until = NEVER  # seconds on the loop's clock
         self._steps: dict[str, int] = {}  # made in this turn
         self._waiting: dict[str, deque[asyncio.Future[None]]] = {}
         self._turning = False
 
     def enter(self, channel: str) -> None:
-        self._sends[channel] = self._sends.get(channel, 0) + 1
+        sends = self._sends.get(channel, 0)
+        self._sends[channel] = sends + 1
+        if not sends:
+            self._look()
 
     def leave(self, channel: str) -> None:
         self._sends[channel] -= 1
         if not self._sends[channel]:
             del self._sends[channel]
             self._left[channel] = asyncio.get_running_loop().time()
+            self._look()
 
-    async def take(self, channel: str) -> None:
-        """Come back when the channel may make a step."""
+    def take(self, channel: str) -> asyncio.Future[None] | None:
+        """What to wait for until the channel may make a step; None where it may at once."""
         most = self._most()
         if most is None and not self._waiting:
-            return
+            return None
         if not self._turning:
             self._turning = True
             asyncio.get_running_loop().call_soon(self._turn)
         made = self._steps.get(channel, 0)
         if channel not in self._waiting and (most is None or made < most):
             self._steps[channel] = made + 1
-            return
+            return None
         step = asyncio.get_running_loop().create_future()
         self._waiting.setdefault(channel, deque()).append(step)
-        await step
+        return step
 
     def is_shared(self) -> bool:
         """Whether more than one channel is at work, or was lately."""
-        if len(self._sends) > 1:
-            return True
-        since = asyncio.get_running_loop().time() - LATELY
-        lately = [n for n, at in self._left.items() if at > since and n not in self._sends]
-        return len(self._sends) + len(lately) > 1
+        until = self._shared_until  # looked up: it is asked at every step of every send
+        return until == ALWAYS or (until != NEVER and asyncio.get_running_loop().time() < until)
+
+    def _look(self) -> None:
+        """A channel has come or gone: until when more than one is at work, or was lately."""
+        at_work = len(self._sends)
+        lately = sorted((at for n, at in self._left.items() if n not in self._sends), reverse=True)
+        missing = 2 - at_work
+        if missing <= 0:
+            self._shared_until = ALWAYS
+        elif len(lately) < missing:
+            self._shared_until = NEVER
+        else:
+            self._shared_until = lately[missing - 1] + LATELY
 
     def _most(self) -> int | None:
         """How many steps a channel may make in one turn; None for as many as there are."""

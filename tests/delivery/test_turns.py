@@ -12,7 +12,8 @@ from sidecar.delivery.turns import FEW, LATELY, Turns
 async def walk(turns, channel, steps, log):
     turns.enter(channel)
     for _ in range(steps):
-        await turns.take(channel)
+        if (step := turns.take(channel)) is not None:
+            await step
         log.append(channel)
     turns.leave(channel)
 
@@ -29,16 +30,10 @@ async def test_a_burst_makes_one_step_between_two_of_another_channel():
 
 
 async def test_a_channel_alone_never_waits():
-    turns, log = Turns(), []
+    turns = Turns()
     for _ in range(8):
         turns.enter("sms")
-    for _ in range(8):
-        take = turns.take("sms")
-        try:
-            take.send(None)
-        except StopIteration:
-            log.append("went on at once")
-    assert len(log) == 8
+    assert [turns.take("sms") for _ in range(8)] == [None] * 8
 
 
 async def burst_beside_nobody(turns, seconds, monkeypatch):
@@ -113,3 +108,38 @@ def test_everyone_arrives_and_nothing_turns_on_afterwards(plan):
 
     log = asyncio.run(all_of_them())
     assert len(log) == sum(steps for _, steps in plan)
+
+
+doings = st.lists(
+    st.one_of(
+        st.tuples(st.just("enter"), st.sampled_from("abc")),
+        st.tuples(st.just("leave"), st.sampled_from("abc")),
+        st.tuples(st.just("wait"), st.sampled_from([0.25, 0.5, LATELY, 3 * LATELY])),
+    ),
+    max_size=30,
+)
+
+
+@settings(deadline=None)
+@given(doings)
+def test_it_is_shared_exactly_where_two_are_at_work_or_have_been_within_a_second(doings):
+    async def play():
+        loop = asyncio.get_running_loop()
+        now, turns, at_work, left = 1000.0, Turns(), {}, {}
+        loop.time = lambda: now
+        for what, value in doings:
+            if what == "wait":
+                now += value
+            elif what == "enter":
+                at_work[value] = at_work.get(value, 0) + 1
+                turns.enter(value)
+            elif at_work.get(value):
+                at_work[value] -= 1
+                turns.leave(value)
+                left[value] = now
+            busy = {name for name, sends in at_work.items() if sends}
+            lately = {name for name, at in left.items() if at > now - LATELY}
+            assert turns.is_shared() == (len(busy | lately) > 1)
+        del loop.time
+
+    asyncio.run(play())
