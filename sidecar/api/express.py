@@ -36,9 +36,7 @@ With eight the log's groups are small, and a send at 64 in flight costs a fifth 
 FEW_AT_ONCE = 8
 """The same where more than one channel is at work, so that no burst holds up the other's steps."""
 _LINE = b"POST /v1/send HTTP/1.1\r\n"
-_PLAIN = re.compile(
-    rb"POST /v1/send HTTP/1\.1(?:\r\n[A-Za-z][A-Za-z0-9-]{0,40}: ?[\x21-\x7e][\x20-\x7e]*)+"
-)
+_FIELD = re.compile(rb"([A-Za-z][A-Za-z0-9-]{0,40}): ?([\x21-\x7e][\x20-\x7e]*)")
 _CHANNEL = re.compile(rb'"channel"\s*:\s*"(sms|email)"')
 _LENGTH = re.compile(r"[1-9][0-9]{0,4}")
 _NOT_PLAIN = frozenset(
@@ -72,17 +70,35 @@ def read(data: bytes, connection: Connection) -> PlainRequest | None:
     if len(data) > _LARGEST or not data.startswith(_LINE):
         return None
     head, _, body = data.partition(b"\r\n\r\n")
-    if len(head) > _LARGEST_HEAD or not _PLAIN.fullmatch(head):
+    if len(head) > _LARGEST_HEAD:
         return None
-    lines = [line.partition(":") for line in head.decode("ascii").split("\r\n")[1:]]
-    names = {name.lower() for name, _, _ in lines}
-    if len(names) < len(lines) or "host" not in names or names & _NOT_PLAIN:
+    fields: dict[str, tuple[str, str]] = {}
+    lines = head.split(b"\r\n")[1:]
+    for line in lines:
+        field = _field(line)
+        if field is None:
+            return None
+        fields[field[0]] = field[1]
+    if len(fields) < len(lines) or "host" not in fields:
         return None
-    headers = CIMultiDict([(name, value.strip(" ")) for name, _, value in lines])
+    headers = CIMultiDict(fields.values())
     length = headers.get("Content-Length", "")
     if not _LENGTH.fullmatch(length) or int(length) != len(body):
         return None
     return PlainRequest(headers, body, connection)
+
+
+@lru_cache(maxsize=256)
+def _field(line: bytes) -> tuple[str, tuple[str, str]] | None:
+    """The name in lower case, then name and value; None where it is not plain.
+
+    Remembered, because a caller's headers are the same in every request but for one or two.
+    """
+    match = _FIELD.fullmatch(line)
+    if match is None:
+        return None
+    name, value = match[1].decode("ascii"), match[2].decode("ascii").rstrip(" ")
+    return None if name.lower() in _NOT_PLAIN else (name.lower(), (name, value))
 
 
 def _hint(body: bytes) -> bytes:

@@ -126,15 +126,20 @@ class Chain:
         self, link: Link, message: Message, deadline: float, patience: float
     ) -> _Leave | SkipReason:
         """Every gate of one link: its own, then time, then a place among the sends in flight."""
-        shut = link.would_skip(message) or self._no_time(deadline)
-        if shut is not None:
-            return shut
-        patience = min(patience, self._left(deadline) - LEAST_TIME)
-        if not await self.room.enter(link, patience, self.channel):
-            return SkipReason.BUSY
+        if not self.room.enter_at_once(link, self.channel):
+            shut = link.would_skip(message) or self._no_time(deadline)
+            if shut is not None:
+                return shut  # whoever would be skipped does not wait for a place
+            patience = min(patience, self._left(deadline) - LEAST_TIME)
+            if not await self.room.enter(link, patience, self.channel):
+                return SkipReason.BUSY
         leave: _Leave | SkipReason | None = None
         try:  # asked after the wait: no permit waits idly
-            leave = self._no_time(deadline) or _paid(link, message, link.ask(message))
+            late = self._no_time(deadline)
+            if late is None:
+                leave = _paid(link, message, link.ask(message))
+            else:
+                leave = link.would_skip(message) or late
         finally:
             if not isinstance(leave, _Leave):
                 self.room.leave(link, self.channel)

@@ -219,8 +219,7 @@ class Room:
 
     async def enter(self, link: Link, patience: float, channel: str = "") -> bool:
         """Take a place at `link`, waiting at most `patience` seconds; False where there is none."""
-        if self.has_room(link, channel):  # never while another waits for it: those are served first
-            self._take(link, channel)
+        if self.enter_at_once(link, channel):
             return True
         if patience <= 0 or not may_wait(self.limits.queue, {channel: 0, **self._queued}, channel):
             return False
@@ -238,6 +237,13 @@ class Room:
             if not place.done():
                 self._dequeue(entry)
         return place.done()
+
+    def enter_at_once(self, link: Link, channel: str = "") -> bool:
+        """Take a place where one is free; never before another who waits for it."""
+        if not self.has_room(link, channel):
+            return False
+        self._take(link, channel)
+        return True
 
     def leave(self, link: Link, channel: str = "") -> None:
         """Give a place back; the first one who waits and fits takes it."""

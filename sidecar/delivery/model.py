@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
 from enum import StrEnum
+from functools import lru_cache
 from types import MappingProxyType
 from typing import Any
 
@@ -77,6 +78,7 @@ class Money:
         return f"{in_digits(self.amount)} {self.currency}"
 
 
+@lru_cache(maxsize=256)
 def in_digits(amount: Decimal) -> str:
     """The amount without an exponent, with two decimals at least: `150.00`, `0.00645`."""
     text = f"{amount:f}"
