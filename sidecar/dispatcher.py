@@ -159,7 +159,7 @@ class Dispatcher:
             return self._known(claimed)
         if claimed is not None:
             if claimed.id != claim.id:
-                claim = replace(claim, id=claimed.id)
+                claim = claim._replace(id=claimed.id)
             self._backlog.forget(claimed.id)
         message = wish.message.named(claim.id)
         journal = Journal(self._log, claimed, self._clock, degrade=routes.degrade, ahead=ahead)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from sidecar.delivery.clock import Clock
 from sidecar.delivery.model import Attempt, Delivery, Message, Outcome
@@ -14,8 +14,7 @@ from sidecar.privacy import Fingerprint, mask
 from sidecar.store import Claim
 
 
-@dataclass(frozen=True, slots=True)
-class Wish:
+class Wish(NamedTuple):
     """What a caller asks for. `body` is a canonical form of the request, to tell two apart.
 
     `message.id` is empty where the caller gave none. `deadline` is in seconds from `asked_at`

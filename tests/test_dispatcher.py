@@ -241,7 +241,7 @@ async def test_too_many_are_declined_at_once_and_leave_no_row():
 async def test_draining_and_unknown_channels_are_declined(house):
     wish = house.wish()
     with pytest.raises(NoChain, match="`sms`"):
-        await house.dispatcher.send(replace(wish, message=replace(wish.message, channel="fax")))
+        await house.dispatcher.send(wish._replace(message=replace(wish.message, channel="fax")))
     assert await house.dispatcher.drain(0.0)
     with pytest.raises(Draining):
         await house.send()

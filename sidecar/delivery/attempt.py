@@ -7,8 +7,7 @@ and one that swallows its cancellation is abandoned.
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from sidecar.delivery.breaker import Permit
 from sidecar.delivery.discretion import discreet
@@ -28,8 +27,7 @@ MESSAGE_ID_LIMIT = 256
 _RAISABLE = set(Outcome) - {Outcome.ACCEPTED, Outcome.CRASHED, Outcome.SKIPPED}
 
 
-@dataclass(frozen=True, slots=True)
-class Result:
+class Result(NamedTuple):
     """What became of the call: an outcome and the facts that belong to it."""
 
     outcome: Outcome

@@ -30,8 +30,7 @@ class LogError(Exception):
     """The log cannot be opened at all; the text says why, in one line for a person."""
 
 
-@dataclass(frozen=True, slots=True)
-class Claim:
+class Claim(NamedTuple):
     """A wish to deliver one message under its key.
 
     `key_hash` is None where the caller gave no idempotency key. `body_hash` tells one request body

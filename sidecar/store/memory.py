@@ -63,7 +63,7 @@ class MemoryLog:
         if not same_body or not found.delivery.status.surely_not_sent:
             return Existing(found.delivery, same_body)
         remembered = found.claim.key_hash if found.claim.at > claim.at - keep_keys else None
-        again = replace(claim, id=found.claim.id, key_hash=claim.key_hash or remembered)
+        again = claim._replace(id=found.claim.id, key_hash=claim.key_hash or remembered)
         self._forget(found.claim.id)  # nothing was sent, so there is nothing to sum up
         return self._begin(_Entry(again, found.run + 1, _pending(again)))
 

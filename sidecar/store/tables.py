@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Any, NamedTuple
 
 from sidecar.delivery.model import Attempt, Delivery, Status
@@ -163,7 +162,7 @@ def _claim_known(db: Statements, wanted: Wanted) -> Claimed | Existing:
     if not same_body or not Status(found.status).surely_not_sent:
         return Existing(_delivery(found)[0], same_body)
     key_hash = found.key_hash if found.started_at > oldest else None
-    again = replace(claim, key_hash=claim.key_hash or key_hash)
+    again = claim._replace(key_hash=claim.key_hash or key_hash)
     if found.attempts != trail.EMPTY:
         db.execute(_KEEP_RUN, (found.number, found.run, found.attempts))
     db.execute(_CLAIM_AGAIN, (*_facts(again), _ahead(wanted), found.number))

@@ -68,7 +68,7 @@ def claim_of():
             at=NOW,
             segments=2,
         )
-        return replace(claim, **changes)
+        return claim._replace(**changes)
 
     return make
 

@@ -1,7 +1,5 @@
 """Keys, ids and bodies: what is claimed, what is replayed, and what is refused, in each log."""
 
-from dataclasses import replace
-
 import pytest
 
 from sidecar.delivery.model import Status
@@ -28,7 +26,7 @@ async def test_what_surely_was_not_sent_runs_again(log, claim_of, ended, down, s
     claim = claim_of(key_hash=key)
     first = await log.claim(claim, keep_keys=DAY)
     await log.finish(first, ended(claim, status, down, reason="no", retry_after=3.0))
-    later = replace(claim, at=claim.at + 5)
+    later = claim._replace(at=claim.at + 5)
     assert await log.claim(later, keep_keys=DAY) == Claimed("d-1", 2)
     assert await log.get("d-1") == ended(later, Status.PENDING, ended_at=None)
 
@@ -98,7 +96,7 @@ async def test_a_run_by_its_id_does_not_revive_a_key_that_was_forgotten(log, cla
     assert await log.claim(heir, keep_keys=DAY) == Claimed("d-2", 1)
     by_id = claim_of(at=claim.at + DAY + 1)
     assert await log.claim(by_id, keep_keys=DAY) == Claimed("d-1", 2)
-    found = await log.claim(replace(heir, at=claim.at + DAY + 2), keep_keys=DAY)
+    found = await log.claim(heir._replace(at=claim.at + DAY + 2), keep_keys=DAY)
     assert isinstance(found, Existing)
     assert (found.delivery.id, found.same_body) == ("d-2", True)
 

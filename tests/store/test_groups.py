@@ -1,7 +1,6 @@
 """A group of operations in few statements answers and writes what one after the other would."""
 
 import contextlib
-import dataclasses
 import sqlite3
 
 import pytest
@@ -78,9 +77,7 @@ def test_a_group_does_what_its_operations_do_one_after_the_other(asked):
         for kind, *what in asked:
             if kind == "claim":
                 now += what[1]  # those of one group come in one moment
-                group = [
-                    one._replace(claim=dataclasses.replace(one.claim, at=now)) for one in what[0]
-                ]
+                group = [one._replace(claim=one.claim._replace(at=now)) for one in what[0]]
                 answers = [tables.claim(single, [one])[0] for one in group]
                 assert tables.claim(grouped, group) == answers
             else:
