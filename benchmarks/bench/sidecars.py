@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from bench.ledger import Row
-from bench.processes import end, spawn
+from bench.processes import cores, end, spawn
 
 READY = 30.0
 """Seconds until a sidecar must be ready."""
@@ -120,16 +120,23 @@ class Sidecar:
         home.mkdir(parents=True, exist_ok=True)
         text = configuration if isinstance(configuration, str) else json.dumps(configuration)
         (home / "providers.yaml").write_text(text)
-        self._lines = home / "lines"
+        # Read through a pipe, as a container's output is, and written elsewhere by somebody else: a
+        # file system that syncs holds up whoever writes a file, and the sidecar watches `home`.
+        self._lines = home / "out" / "lines"
+        self._lines.parent.mkdir()
         self._log = _log_of(home, configuration)
         began = time.monotonic()
         with self._lines.open("wb") as lines:
+            path = {"PATH": os.environ["PATH"]}
+            self._reader = spawn(["cat"], cores()[1], path, stdin=subprocess.PIPE, stdout=lines)
+        assert self._reader.stdin is not None
+        with self._reader.stdin as pipe:
             self.process = spawn(
                 [tree.python, "-m", "sidecar", "run"],
                 core,
                 tree.environ(HOME=str(home), **environ),
                 cwd=home,
-                stdout=lines,
+                stdout=pipe,
                 stderr=subprocess.STDOUT,
             )
         self.pid = self.process.pid
@@ -167,6 +174,7 @@ class Sidecar:
 
     def stop(self) -> None:
         end(self.process)
+        self._reader.wait()
 
     def __enter__(self) -> Self:
         return self
@@ -181,7 +189,7 @@ class Sidecar:
                     found: dict[str, Any] = json.loads(line)
                     return found
             time.sleep(0.001)
-        end(self.process)
+        self.stop()
         raise SystemExit(f"the sidecar is not ready: {self._lines.read_text()[-2000:]}")
 
 

@@ -1,8 +1,13 @@
 """The write-ahead log is brought into the file beside the writer, not in a send's way."""
 
+import sqlite3
+from contextlib import closing
+
+import pytest
+
 from harness.process import wait_for
 from sidecar.store import checkpoint
-from sidecar.store.sqlite import SqliteLog
+from sidecar.store.sqlite import PAGE, SqliteLog
 
 
 async def write(log, claim_of, number):
@@ -48,3 +53,28 @@ async def test_nothing_is_left_beside_the_file_at_the_end(tmp_path, claim_of):
         await write(log, claim_of, number)
     await log.close()
     assert not (tmp_path / "deliveries.db-wal").exists()
+
+
+def page_of(path):
+    with closing(sqlite3.connect(path)) as database:
+        return database.execute("PRAGMA page_size").fetchone()[0]
+
+
+@pytest.mark.parametrize("size", [512, 4_096, 65_536])
+async def test_a_file_keeps_the_pages_that_it_was_made_with(tmp_path, claim_of, size):
+    path = tmp_path / "deliveries.db"
+    log = SqliteLog(path)
+    await log.open()
+    await write(log, claim_of, 1)
+    await log.close()
+    assert page_of(path) == PAGE
+    with closing(sqlite3.connect(path)) as database:  # as an earlier release made it
+        database.execute("PRAGMA journal_mode = DELETE")
+        database.execute(f"PRAGMA page_size = {size}")
+        database.execute("VACUUM")
+    await log.open()
+    await write(log, claim_of, 2)
+    found = await log.get("d-1")
+    await log.close()
+    assert found is not None
+    assert page_of(path) == size
