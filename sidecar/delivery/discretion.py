@@ -43,7 +43,8 @@ def holds_recipient(words: str, to: str) -> bool:
 
 
 def _holds_code(words: str, text: str) -> bool:
-    return any(
+    # Every code has a digit; most reasons have none, and the text need not be searched for them.
+    return _DIGIT.search(words) is not None and any(
         _stands_in(words, code)
         for code in _MAYBE_CODES.findall(text)
         if code in words and _DIGIT.search(code)
