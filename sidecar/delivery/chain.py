@@ -68,9 +68,11 @@ class Chain:
         links, attempts = self._order(message)
         patience = self.room.limits.queue_wait
         for link in links:
-            asked_at = self.clock.monotonic()
-            leave = await self._ask(link, message, deadline, patience)
-            patience -= self.clock.monotonic() - asked_at
+            leave = self._ask_at_once(link, message, deadline)
+            if leave is None:
+                asked_at = self.clock.monotonic()
+                leave = await self._ask(link, message, deadline, patience)
+                patience -= self.clock.monotonic() - asked_at
             if isinstance(leave, SkipReason):
                 attempts.append(skipped(link, leave))
                 continue
@@ -121,6 +123,20 @@ class Chain:
             return self.links, []
         links, moved = arranged(self.links, self.policy.order, message)
         return links, [skipped(link, why) for link, why in moved]
+
+    def _ask_at_once(
+        self, link: Link, message: Message, deadline: float
+    ) -> _Leave | SkipReason | None:
+        """What `_ask` would say without a wait; None where a place must be waited for."""
+        if not self.room.has_room(link, self.channel):
+            return None
+        late = self._no_time(deadline)
+        if late is not None:
+            return link.would_skip(message) or late
+        leave = _paid(link, message, link.ask(message))
+        if isinstance(leave, _Leave):
+            self.room.take(link, self.channel)
+        return leave
 
     async def _ask(
         self, link: Link, message: Message, deadline: float, patience: float

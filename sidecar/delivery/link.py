@@ -17,6 +17,7 @@ from sidecar.delivery.policy import throttle_seconds
 from sidecar.delivery.provider import Provider
 from sidecar.delivery.shares import fits, may_wait
 
+NEVER = float("-inf")
 LEASE_MARGIN = 1.0
 """Seconds a half-open trial may outlive its attempt's timeout before another may start."""
 
@@ -32,7 +33,7 @@ class Standing:
     abandoned: set[asyncio.Task[Any]] = field(default_factory=set)  # held, or they may vanish
     last_error: Attempt | None = None
     last_success_at: float | None = None
-    throttled_until: float = float("-inf")
+    throttled_until: float = NEVER
     account: Account = field(default_factory=Account)
 
 
@@ -166,7 +167,8 @@ class Link:
             return SkipReason.DISABLED
         if self.provider is None:
             return SkipReason.BROKEN if self.broken else SkipReason.NOT_CONFIGURED
-        if self.throttled_for():
+        until = self.standing.throttled_until
+        if until > NEVER and until > self.clock.monotonic():
             return SkipReason.THROTTLED
         for gate in self.gates:
             if (reason := gate.shut(message)) is not None:
@@ -220,7 +222,7 @@ class Room:
     async def enter(self, link: Link, patience: float, channel: str = "") -> bool:
         """Take a place at `link`, waiting at most `patience` seconds; False where there is none."""
         if self.has_room(link, channel):  # never while another waits for it: those are served first
-            self._take(link, channel)
+            self.take(link, channel)
             return True
         if patience <= 0 or not may_wait(self.limits.queue, {channel: 0, **self._queued}, channel):
             return False
@@ -269,7 +271,7 @@ class Room:
             link, channel, place = entry
             if self.has_room(link, channel):
                 self._dequeue(entry)
-                self._take(link, channel)
+                self.take(link, channel)
                 place.set_result(None)
 
     def _dequeue(self, entry: tuple[Link, str, asyncio.Future[None]]) -> None:
@@ -281,7 +283,8 @@ class Room:
         if not counts[channel] and channel not in self._channels:
             del counts[channel]  # the last one of a channel that is no more: no part is kept for it
 
-    def _take(self, link: Link, channel: str) -> None:
+    def take(self, link: Link, channel: str) -> None:
+        """Take a place where there is one."""
         link.standing.in_flight += 1
         self._taken[channel] = self._taken.get(channel, 0) + 1
 
