@@ -12,7 +12,7 @@ from sidecar.delivery.gate import Hold
 from sidecar.delivery.link import Link, Room, skipped
 from sidecar.delivery.model import Attempt, Bill, Message, SkipReason
 from sidecar.delivery.order import arranged
-from sidecar.delivery.policy import ChainPolicy, Order, Panic, Verdict, maybe_sent
+from sidecar.delivery.policy import RULES, ChainPolicy, Order, Panic, Verdict
 
 RESERVE = 0.25
 """Seconds of the delivery's deadline that no attempt may use up: the answer needs them."""
@@ -171,13 +171,13 @@ class Chain:
         try:
             if not await journal.sending(link, tuple(so_far), bill):
                 return skipped(link, SkipReason.LOG_UNAVAILABLE)
-            late = self._no_time(deadline)  # the log may have taken its time
-            if late is not None:
-                return skipped(link, late)
-            timeout = min(link.timeout, self._left(deadline) - RESERVE)
+            left = self._left(deadline)  # the log may have taken its time
+            if left < LEAST_TIME:
+                return skipped(link, SkipReason.DEADLINE)
+            timeout = min(link.timeout, left - RESERVE)
             billable = True  # also where the drain cuts it off: it may have been taken
             ended = await attempt(link, leave.permit, message, timeout, bill)
-            billable = maybe_sent([ended]) > 0
+            billable = RULES[ended.outcome].maybe_sent
             return ended
         finally:
             link.breaker.cancel(leave.permit)  # counts as nothing after a result was told

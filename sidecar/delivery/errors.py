@@ -33,8 +33,7 @@ class DeliveryError(Exception):
     outcome: ClassVar[Outcome]
 
     def __init__(self, reason: str, *, code: str | int | None = None) -> None:
-        self.reason = _printable(reason)[:REASON_LIMIT]
-        self.code = _ascii(code)
+        self.reason, self.code = in_bounds(reason, code)
         super().__init__(self.reason)
 
 
@@ -100,6 +99,11 @@ class ConfigError(Exception):
 
 class PluginNotFound(ConfigError):
     """No installed distribution offers a kind that the configuration names."""
+
+
+def in_bounds(reason: str, code: str | int | None) -> tuple[str, str | None]:
+    """A reason and a code, printable and cut to size, as a `DeliveryError` has them."""
+    return _printable(reason)[:REASON_LIMIT], _ascii(code)
 
 
 def _printable(text: str) -> str:

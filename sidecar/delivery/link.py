@@ -245,7 +245,8 @@ class Room:
         """Give a place back; the first one who waits and fits takes it."""
         link.standing.in_flight -= 1
         self._lower(self._taken, channel)
-        self._serve()
+        if self._waiting:
+            self._serve()
 
     def resize(self, limits: Limits, channels: Iterable[str] = ()) -> None:
         """Other limits and channels from now on. What is under way stays, also where it is much."""
