@@ -165,7 +165,7 @@ class Dispatcher:
         journal = Journal(self._log, claimed, self._clock, degrade=routes.degrade, ahead=ahead)
         try:
             await self._turns.take(claim.channel)
-            attempts = await chain.deliver(message, deadline, journal)
+            attempts = await chain.deliver(message, deadline, journal, ahead)
         except asyncio.CancelledError:  # the drain has ended; what is under way may be taken
             attempts = journal.cut_off()
         await self._turn(claim.channel)

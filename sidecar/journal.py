@@ -103,15 +103,13 @@ class Journal:
         if self._claimed is None or len(ahead) != len(so_far) + 1:
             return None
         call = ahead[-1]
-        same = (
-            call.provider == link.name
-            and (call.cost, call.units) == ((None, 0) if bill is None else (bill.cost, bill.units))
-            and all(
-                not a.tried and a.provider == b.provider
-                for a, b in zip(so_far, ahead, strict=False)
-            )
-        )
-        return call if same else None
+        cost, units = (None, 0) if bill is None else (bill.cost, bill.units)
+        if call.provider != link.name or call.cost != cost or call.units != units:
+            return None
+        for walked, foreseen in zip(so_far, ahead, strict=False):
+            if walked.tried or walked.provider != foreseen.provider:
+                return None
+        return call
 
 
 class Backlog:

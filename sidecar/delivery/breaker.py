@@ -108,10 +108,14 @@ class Breaker:
 
     def would_start(self) -> bool:
         """Whether `start` would give leave now; changes nothing."""
+        return self.barred_by() is None
+
+    def barred_by(self) -> State | None:
+        """The state in which `start` would give no leave now; None where it would."""
         state = self.state
-        return state in (State.CLOSED, State.DISABLED) or (
-            state is State.HALF_OPEN and not self._trial_is_out()
-        )
+        if state is State.CLOSED or state is State.DISABLED:
+            return None
+        return None if state is State.HALF_OPEN and not self._trial_is_out() else state
 
     # Asking for leave, and giving the result back
 

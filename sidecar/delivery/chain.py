@@ -59,11 +59,16 @@ class Chain:
         self._tills = [link.till for link in self.links if link.till is not None]
 
     async def deliver(
-        self, message: Message, deadline: float, journal: Journal
+        self,
+        message: Message,
+        deadline: float,
+        journal: Journal,
+        ahead: Sequence[Attempt] = (),
     ) -> tuple[Attempt, ...]:
         """Walk the chain until its policy ends the walk; every provider asked leaves an attempt.
 
-        `deadline` is on the monotonic clock. Raises nothing that a provider does.
+        `deadline` is on the monotonic clock. What was foreseen (`ahead`) of a provider that is
+        passed by is not told anew where it comes so. Raises nothing that a provider does.
         """
         links, attempts = self._order(message)
         patience = self.room.limits.queue_wait
@@ -74,7 +79,7 @@ class Chain:
                 leave = await self._ask(link, message, deadline, patience)
                 patience -= self.clock.monotonic() - asked_at
             if isinstance(leave, SkipReason):
-                attempts.append(skipped(link, leave))
+                attempts.append(_passed_by(link, leave, ahead[len(attempts) : len(attempts) + 1]))
                 continue
             attempts.append(await self._call(link, leave, message, deadline, journal, attempts))
             journal.ended(attempts)
@@ -119,21 +124,29 @@ class Chain:
     def _order(self, message: Message | None) -> tuple[Sequence[Link], list[Attempt]]:
         """Whom to ask one after the other, and what is said of those that others go before."""
         declared = self.policy.order is Order.DECLARED
-        if declared and not any(till.is_limited for till in self._tills):  # as nearly always
+        if declared and not self._is_limited():  # as nearly always
             return self.links, []
         links, moved = arranged(self.links, self.policy.order, message)
         return links, [skipped(link, why) for link, why in moved]
+
+    def _is_limited(self) -> bool:
+        for till in self._tills:  # noqa: SIM110  # twice a send: `any` costs three times as much
+            if till.is_limited:
+                return True
+        return False
 
     def _ask_at_once(
         self, link: Link, message: Message, deadline: float
     ) -> _Leave | SkipReason | None:
         """What `_ask` would say without a wait; None where a place must be waited for."""
-        if not self.room.has_room(link, self.channel):
-            return None
+        permit = link.ask(message)
+        if isinstance(permit, SkipReason):
+            return permit
         late = self._no_time(deadline)
-        if late is not None:
-            return link.would_skip(message) or late
-        leave = _paid(link, message, link.ask(message))
+        if late is not None or not self.room.has_room(link, self.channel):
+            link.breaker.cancel(permit)  # no permit waits idly
+            return late
+        leave = _paid(link, message, permit)
         if isinstance(leave, _Leave):
             self.room.take(link, self.channel)
         return leave
@@ -228,6 +241,14 @@ class Chain:
 
     def _left(self, deadline: float) -> float:
         return deadline - self.clock.monotonic()
+
+
+def _passed_by(link: Link, why: SkipReason, foreseen: Sequence[Attempt]) -> Attempt:
+    """The record of it, the one that was foreseen where that says the same."""
+    for one in foreseen:
+        if one.provider == link.name and one.reason is why:
+            return one
+    return skipped(link, why)
 
 
 def _paid(link: Link, message: Message, permit: Permit | SkipReason) -> _Leave | SkipReason:

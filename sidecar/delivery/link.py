@@ -21,6 +21,12 @@ NEVER = float("-inf")
 LEASE_MARGIN = 1.0
 """Seconds a half-open trial may outlive its attempt's timeout before another may start."""
 
+_CIRCUIT_REASONS = {
+    State.OPEN: SkipReason.CIRCUIT_OPEN,
+    State.HALF_OPEN: SkipReason.TRIAL_UNDER_WAY,
+    State.ISOLATED: SkipReason.ISOLATED,
+}
+
 
 @dataclass(slots=True, eq=False)
 class Standing:
@@ -122,7 +128,7 @@ class Link:
         if shut is not None:
             return shut
         permit = self.breaker.start(self.timeout + LEASE_MARGIN)
-        return permit or self._circuit_reason()
+        return permit or _CIRCUIT_REASONS[self.breaker.state]
 
     def ask_in_panic(self, message: Message | None = None) -> Permit | None:
         """Leave for one call through an open circuit, where no other gate is shut."""
@@ -132,9 +138,11 @@ class Link:
 
     def would_skip(self, message: Message | None = None) -> SkipReason | None:
         """Why `message` would pass this link by, or the next one; None where it would be tried."""
-        return self._shut(message) or (
-            None if self.breaker.would_start() else self._circuit_reason()
-        )
+        shut = self._shut(message)
+        if shut is not None:
+            return shut
+        state = self.breaker.barred_by()
+        return None if state is None else _CIRCUIT_REASONS[state]
 
     def heard(self, attempt: Attempt, retry_after: float | None = None) -> None:
         """Remember how an attempt ended; `retry_after` in seconds, where it was throttled."""
@@ -174,15 +182,6 @@ class Link:
             if (reason := gate.shut(message)) is not None:
                 return reason
         return None
-
-    def _circuit_reason(self) -> SkipReason:
-        match self.breaker.state:
-            case State.ISOLATED:
-                return SkipReason.ISOLATED
-            case State.HALF_OPEN:
-                return SkipReason.TRIAL_UNDER_WAY
-            case _:
-                return SkipReason.CIRCUIT_OPEN
 
 
 @dataclass(frozen=True, slots=True)
