@@ -166,7 +166,7 @@ class Dispatcher:
         try:
             if (turn := self._turns.take(claim.channel)) is not None:
                 await turn
-            attempts = await chain.deliver(message, deadline, journal)
+            attempts = await chain.deliver(message, deadline, journal, ahead)
         except asyncio.CancelledError:  # the drain has ended; what is under way may be taken
             attempts = journal.cut_off()
         if (turn := self._turns.take(claim.channel)) is not None:

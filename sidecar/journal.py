@@ -73,12 +73,14 @@ class Journal:
     async def sending(
         self, link: Link, so_far: Sequence[Attempt], bill: Bill | None = None
     ) -> bool:
-        call = under_way(link.name, link.kind, self._clock.time(), bill)
-        taken = await self._write(call, so_far)
-        if taken:
-            crash.at("sending")
-            self._seen, self._called = tuple(so_far), call
-        return taken
+        call = self._foreseen(link, so_far, bill)
+        if call is None:
+            call = under_way(link.name, link.kind, self._clock.time(), bill)
+            if not await self._write(call, so_far):
+                return False
+        crash.at("sending")
+        self._seen, self._called = tuple(so_far), call
+        return True
 
     def ended(self, attempts: Sequence[Attempt]) -> None:
         self._seen, self._called = tuple(attempts), None
@@ -86,8 +88,6 @@ class Journal:
     async def _write(self, call: Attempt, so_far: Sequence[Attempt]) -> bool:
         if self._claimed is None:
             return self._degrade
-        if self._is_written(call, so_far):
-            return True
         try:
             await self._log.sending(self._claimed, so_far, call)
         except LogUnavailable as error:
@@ -96,15 +96,20 @@ class Journal:
             return self._degrade
         return True
 
-    def _is_written(self, call: Attempt, so_far: Sequence[Attempt]) -> bool:
-        # What was foreseen is of use for the first call alone, and at the price that was foreseen.
+    def _foreseen(self, link: Link, so_far: Sequence[Attempt], bill: Bill | None) -> Attempt | None:
+        """The attempt as it was written with the claim, where it comes as it was foreseen."""
+        # Of use for the first call alone, and at the price that was foreseen.
         ahead, self._ahead = self._ahead, ()
-        walked = [*(a.provider for a in so_far), call.provider]
-        return (
-            not any(a.tried for a in so_far)
-            and [a.provider for a in ahead] == walked
-            and (ahead[-1].cost, ahead[-1].units) == (call.cost, call.units)
-        )
+        if self._claimed is None or len(ahead) != len(so_far) + 1:
+            return None
+        call = ahead[-1]
+        cost, units = (None, 0) if bill is None else (bill.cost, bill.units)
+        if call.provider != link.name or call.cost != cost or call.units != units:
+            return None
+        for walked, foreseen in zip(so_far, ahead, strict=False):
+            if walked.tried or walked.provider != foreseen.provider:
+                return None
+        return call
 
 
 class Backlog:

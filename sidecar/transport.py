@@ -15,6 +15,8 @@ from email.utils import parsedate_to_datetime
 from importlib import import_module
 from typing import Any, Literal
 
+import orjson
+
 from sidecar.delivery.errors import (
     DeliveryError,
     LocalFault,
@@ -50,10 +52,17 @@ class Reply:
     def json(self) -> dict[str, Any]:
         """The body as a JSON object; empty for anything else, so that a look-up finds nothing."""
         try:
-            value = json.loads(self.body)
-        except (ValueError, RecursionError):
-            return {}
+            value = orjson.loads(self.body)  # a tenth of the price of Python's own
+        except ValueError:
+            value = self._lenient_json()
         return value if isinstance(value, dict) else {}
+
+    def _lenient_json(self) -> object:
+        """What Python reads beyond the standard: UTF-16, halves of surrogate pairs, NaN."""
+        try:
+            return json.loads(self.body)
+        except (ValueError, RecursionError):
+            return None
 
     def retry_after(self) -> float | None:
         """Seconds from `Retry-After`, a number or a date (RFC 9110 section 10.2.3), or None.

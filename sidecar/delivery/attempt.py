@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 from sidecar.delivery.breaker import Permit
 from sidecar.delivery.discretion import discreet
-from sidecar.delivery.errors import DeliveryError, Rejected, Throttled
+from sidecar.delivery.errors import DeliveryError, Rejected, Throttled, in_bounds
 from sidecar.delivery.link import Link
 from sidecar.delivery.model import ZERO, Attempt, Bill, Message, Money, Outcome, Receipt
 from sidecar.delivery.policy import RULES, Verdict
@@ -57,6 +57,7 @@ async def attempt(
     if verdict is Verdict.MISCONFIGURED and await _were_rotated(link, timeout - seconds):
         verdict = Verdict.NEUTRAL
     transition = link.breaker.finish(permit, verdict, seconds)
+    receipt = result.receipt
     ended = Attempt(
         provider=link.name,
         kind=link.kind,
@@ -65,8 +66,10 @@ async def attempt(
         seconds=seconds,
         reason=discreet(result.reason, message, link.strike),
         provider_code=discreet(result.code, message, link.strike),
-        provider_message_id=discreet(_message_id(result), message, link.strike),
-        simulated=result.receipt.simulated if result.receipt else False,
+        provider_message_id=(
+            None if receipt is None else discreet(receipt.message_id, message, link.strike)
+        ),
+        simulated=receipt is not None and receipt.simulated,
         final=result.final,
         circuit=link.breaker.summary(),
         transition=transition,
@@ -91,13 +94,9 @@ async def _were_rotated(link: Link, left: float) -> bool:
     return await link.clock.wait(look, min(left, SECOND_LOOK)) and look.result()
 
 
-def _message_id(result: Result) -> str | None:
-    return result.receipt.message_id if result.receipt else None
-
-
 async def _bounded(link: Link, message: Message, timeout: float) -> Result:
     assert link.provider is not None, "a link without a provider gives no permit"
-    call = asyncio.create_task(
+    call = asyncio.get_running_loop().create_task(
         _call(link.provider, message, timeout), name=f"attempt {link.name} {message.id}"
     )
     call.add_done_callback(_retrieve)
@@ -155,11 +154,11 @@ def _result_of_error(error: DeliveryError) -> Result:
     reason: object = error.reason
     if error.outcome not in _RAISABLE or not isinstance(reason, str):
         return _crash(error)
-    told = DeliveryError(reason, code=error.code)  # cut to size again: a plugin may have set them
+    reason, code = in_bounds(reason, error.code)  # again: a plugin may have set them
     return Result(
         error.outcome,
-        told.reason,
-        told.code,
+        reason,
+        code,
         retry_after=error.retry_after if isinstance(error, Throttled) else None,
         final=isinstance(error, Rejected) and error.final is True,
     )

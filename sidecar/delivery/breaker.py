@@ -108,19 +108,25 @@ class Breaker:
 
     def would_start(self) -> bool:
         """Whether `start` would give leave now; changes nothing."""
+        return self.barred_by() is None
+
+    def barred_by(self) -> State | None:
+        """The state in which `start` would give no leave now; None where it would."""
         state = self.state
-        return state in (State.CLOSED, State.DISABLED) or (
-            state is State.HALF_OPEN and not self._trial_is_out()
-        )
+        if state is State.CLOSED or state is State.DISABLED:
+            return None
+        return None if state is State.HALF_OPEN and not self._trial_is_out() else state
 
     # Asking for leave, and giving the result back
 
     def start(self, lease: float) -> Permit | None:
         """Leave for one call, or None. In half_open one trial at a time, for `lease` seconds."""
-        if not self.would_start():
+        state = self.state
+        if state is State.CLOSED or state is State.DISABLED:
+            return self._permit()
+        if state is not State.HALF_OPEN or self._trial_is_out():
             return None
-        permit = self._permit()
-        return self._lease(permit, lease) if self.state is State.HALF_OPEN else permit
+        return self._lease(self._permit(), lease)
 
     def start_panic(self, lease: float) -> Permit | None:
         """Leave for one call through an open circuit, for a chain that has nothing else left."""
@@ -130,9 +136,9 @@ class Breaker:
 
     def finish(self, permit: Permit, verdict: Verdict, seconds: float = 0.0) -> Transition | None:
         """Tell the result of the call that `permit` allowed; `seconds` is how long it took."""
-        before = self.state
         if permit.epoch != self._epoch:
             return None
+        before = self.state
         if verdict is Verdict.SUCCESS and self._is_slow(seconds):
             verdict = Verdict.FAILURE
         if self._mode is State.CLOSED:
@@ -144,7 +150,8 @@ class Breaker:
 
     def cancel(self, permit: Permit) -> None:
         """Give the permit back; the call counts as nothing."""
-        self.finish(permit, Verdict.NEUTRAL)
+        if self._trial is not None:  # else nothing is held by it
+            self.finish(permit, Verdict.NEUTRAL)
 
     # The operator's hand
 
@@ -168,14 +175,14 @@ class Breaker:
 
     def _in_closed(self, verdict: Verdict) -> Transition | None:
         match verdict:
-            case Verdict.MISCONFIGURED:
-                return self._open(Verdict.MISCONFIGURED)
-            case Verdict.NEUTRAL:
-                return None
-            case Verdict.SUCCESS:
+            case Verdict.SUCCESS:  # first, as nearly always
                 self._failures = 0
             case Verdict.FAILURE:
                 self._failures += 1
+            case Verdict.NEUTRAL:
+                return None
+            case Verdict.MISCONFIGURED:
+                return self._open(Verdict.MISCONFIGURED)
         if self._failures >= self.settings.failure_threshold:
             return self._open(f"{self._failures} consecutive failures")
         if self._rate_reached(failed=verdict is Verdict.FAILURE):

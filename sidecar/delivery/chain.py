@@ -12,7 +12,7 @@ from sidecar.delivery.gate import Hold
 from sidecar.delivery.link import Link, Room, skipped
 from sidecar.delivery.model import Attempt, Bill, Message, SkipReason
 from sidecar.delivery.order import arranged
-from sidecar.delivery.policy import ChainPolicy, Order, Panic, Verdict, maybe_sent
+from sidecar.delivery.policy import RULES, ChainPolicy, Order, Panic, Verdict
 
 RESERVE = 0.25
 """Seconds of the delivery's deadline that no attempt may use up: the answer needs them."""
@@ -59,20 +59,27 @@ class Chain:
         self._tills = [link.till for link in self.links if link.till is not None]
 
     async def deliver(
-        self, message: Message, deadline: float, journal: Journal
+        self,
+        message: Message,
+        deadline: float,
+        journal: Journal,
+        ahead: Sequence[Attempt] = (),
     ) -> tuple[Attempt, ...]:
         """Walk the chain until its policy ends the walk; every provider asked leaves an attempt.
 
-        `deadline` is on the monotonic clock. Raises nothing that a provider does.
+        `deadline` is on the monotonic clock. What was foreseen (`ahead`) of a provider that is
+        passed by is not told anew where it comes so. Raises nothing that a provider does.
         """
         links, attempts = self._order(message)
         patience = self.room.limits.queue_wait
         for link in links:
-            asked_at = self.clock.monotonic()
-            leave = await self._ask(link, message, deadline, patience)
-            patience -= self.clock.monotonic() - asked_at
+            leave = self._ask_at_once(link, message, deadline)
+            if leave is None:
+                asked_at = self.clock.monotonic()
+                leave = await self._ask(link, message, deadline, patience)
+                patience -= self.clock.monotonic() - asked_at
             if isinstance(leave, SkipReason):
-                attempts.append(skipped(link, leave))
+                attempts.append(_passed_by(link, leave, ahead[len(attempts) : len(attempts) + 1]))
                 continue
             attempts.append(await self._call(link, leave, message, deadline, journal, attempts))
             journal.ended(attempts)
@@ -117,29 +124,46 @@ class Chain:
     def _order(self, message: Message | None) -> tuple[Sequence[Link], list[Attempt]]:
         """Whom to ask one after the other, and what is said of those that others go before."""
         declared = self.policy.order is Order.DECLARED
-        if declared and not any(till.is_limited for till in self._tills):  # as nearly always
+        if declared and not self._is_limited():  # as nearly always
             return self.links, []
         links, moved = arranged(self.links, self.policy.order, message)
         return links, [skipped(link, why) for link, why in moved]
+
+    def _is_limited(self) -> bool:
+        for till in self._tills:  # noqa: SIM110  # twice a send: `any` costs three times as much
+            if till.is_limited:
+                return True
+        return False
+
+    def _ask_at_once(
+        self, link: Link, message: Message, deadline: float
+    ) -> _Leave | SkipReason | None:
+        """What `_ask` would say without a wait; None where a place must be waited for."""
+        permit = link.ask(message)
+        if isinstance(permit, SkipReason):
+            return permit
+        late = self._no_time(deadline)
+        if late is not None or not self.room.has_room(link, self.channel):
+            link.breaker.cancel(permit)  # no permit waits idly
+            return late
+        leave = _paid(link, message, permit)
+        if isinstance(leave, _Leave):
+            self.room.take(link, self.channel)
+        return leave
 
     async def _ask(
         self, link: Link, message: Message, deadline: float, patience: float
     ) -> _Leave | SkipReason:
         """Every gate of one link: its own, then time, then a place among the sends in flight."""
-        if not self.room.enter_at_once(link, self.channel):
-            shut = link.would_skip(message) or self._no_time(deadline)
-            if shut is not None:
-                return shut  # whoever would be skipped does not wait for a place
-            patience = min(patience, self._left(deadline) - LEAST_TIME)
-            if not await self.room.enter(link, patience, self.channel):
-                return SkipReason.BUSY
+        shut = link.would_skip(message) or self._no_time(deadline)
+        if shut is not None:
+            return shut
+        patience = min(patience, self._left(deadline) - LEAST_TIME)
+        if not await self.room.enter(link, patience, self.channel):
+            return SkipReason.BUSY
         leave: _Leave | SkipReason | None = None
         try:  # asked after the wait: no permit waits idly
-            late = self._no_time(deadline)
-            if late is None:
-                leave = _paid(link, message, link.ask(message))
-            else:
-                leave = link.would_skip(message) or late
+            leave = self._no_time(deadline) or _paid(link, message, link.ask(message))
         finally:
             if not isinstance(leave, _Leave):
                 self.room.leave(link, self.channel)
@@ -160,13 +184,13 @@ class Chain:
         try:
             if not await journal.sending(link, tuple(so_far), bill):
                 return skipped(link, SkipReason.LOG_UNAVAILABLE)
-            late = self._no_time(deadline)  # the log may have taken its time
-            if late is not None:
-                return skipped(link, late)
-            timeout = min(link.timeout, self._left(deadline) - RESERVE)
+            left = self._left(deadline)  # the log may have taken its time
+            if left < LEAST_TIME:
+                return skipped(link, SkipReason.DEADLINE)
+            timeout = min(link.timeout, left - RESERVE)
             billable = True  # also where the drain cuts it off: it may have been taken
             ended = await attempt(link, leave.permit, message, timeout, bill)
-            billable = maybe_sent([ended]) > 0
+            billable = RULES[ended.outcome].maybe_sent
             return ended
         finally:
             link.breaker.cancel(leave.permit)  # counts as nothing after a result was told
@@ -217,6 +241,14 @@ class Chain:
 
     def _left(self, deadline: float) -> float:
         return deadline - self.clock.monotonic()
+
+
+def _passed_by(link: Link, why: SkipReason, foreseen: Sequence[Attempt]) -> Attempt:
+    """The record of it, the one that was foreseen where that says the same."""
+    for one in foreseen:
+        if one.provider == link.name and one.reason is why:
+            return one
+    return skipped(link, why)
 
 
 def _paid(link: Link, message: Message, permit: Permit | SkipReason) -> _Leave | SkipReason:

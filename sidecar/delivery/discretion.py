@@ -43,6 +43,9 @@ def holds_recipient(words: str, to: str) -> bool:
 
 
 def _holds_code(words: str, text: str) -> bool:
+    # Every code has a digit; most reasons have none, and the text need not be searched for them.
+    if len(words) < SHORTEST_CODE or _DIGIT.search(words) is None:
+        return False
     return any(
         _stands_in(words, code)
         for code in _MAYBE_CODES.findall(text)

@@ -33,8 +33,7 @@ class DeliveryError(Exception):
     outcome: ClassVar[Outcome]
 
     def __init__(self, reason: str, *, code: str | int | None = None) -> None:
-        self.reason = _printable(reason)[:REASON_LIMIT]
-        self.code = _ascii(code)
+        self.reason, self.code = in_bounds(reason, code)
         super().__init__(self.reason)
 
 
@@ -102,11 +101,20 @@ class PluginNotFound(ConfigError):
     """No installed distribution offers a kind that the configuration names."""
 
 
+def in_bounds(reason: str, code: str | int | None) -> tuple[str, str | None]:
+    """A reason and a code, printable and cut to size, as a `DeliveryError` has them."""
+    return _printable(reason)[:REASON_LIMIT], _ascii(code)
+
+
 def _printable(text: str) -> str:
-    return "".join(c for c in text if c.isprintable())
+    # Asked of the whole first: our own words are, and to look at each character costs ten times.
+    return text if text.isprintable() else "".join(c for c in text if c.isprintable())
 
 
 def _ascii(code: str | int | None) -> str | None:
     if code is None:
         return None
-    return "".join(c for c in _printable(str(code)) if c.isascii())[:CODE_LIMIT] or None
+    text = _printable(str(code))
+    if not text.isascii():
+        text = "".join(c for c in text if c.isascii())
+    return text[:CODE_LIMIT] or None

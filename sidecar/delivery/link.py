@@ -17,8 +17,15 @@ from sidecar.delivery.policy import throttle_seconds
 from sidecar.delivery.provider import Provider
 from sidecar.delivery.shares import fits, may_wait
 
+NEVER = float("-inf")
 LEASE_MARGIN = 1.0
 """Seconds a half-open trial may outlive its attempt's timeout before another may start."""
+
+_CIRCUIT_REASONS = {
+    State.OPEN: SkipReason.CIRCUIT_OPEN,
+    State.HALF_OPEN: SkipReason.TRIAL_UNDER_WAY,
+    State.ISOLATED: SkipReason.ISOLATED,
+}
 
 
 @dataclass(slots=True, eq=False)
@@ -32,7 +39,7 @@ class Standing:
     abandoned: set[asyncio.Task[Any]] = field(default_factory=set)  # held, or they may vanish
     last_error: Attempt | None = None
     last_success_at: float | None = None
-    throttled_until: float = float("-inf")
+    throttled_until: float = NEVER
     account: Account = field(default_factory=Account)
 
 
@@ -121,7 +128,7 @@ class Link:
         if shut is not None:
             return shut
         permit = self.breaker.start(self.timeout + LEASE_MARGIN)
-        return permit or self._circuit_reason()
+        return permit or _CIRCUIT_REASONS[self.breaker.state]
 
     def ask_in_panic(self, message: Message | None = None) -> Permit | None:
         """Leave for one call through an open circuit, where no other gate is shut."""
@@ -131,9 +138,11 @@ class Link:
 
     def would_skip(self, message: Message | None = None) -> SkipReason | None:
         """Why `message` would pass this link by, or the next one; None where it would be tried."""
-        return self._shut(message) or (
-            None if self.breaker.would_start() else self._circuit_reason()
-        )
+        shut = self._shut(message)
+        if shut is not None:
+            return shut
+        state = self.breaker.barred_by()
+        return None if state is None else _CIRCUIT_REASONS[state]
 
     def heard(self, attempt: Attempt, retry_after: float | None = None) -> None:
         """Remember how an attempt ended; `retry_after` in seconds, where it was throttled."""
@@ -166,21 +175,13 @@ class Link:
             return SkipReason.DISABLED
         if self.provider is None:
             return SkipReason.BROKEN if self.broken else SkipReason.NOT_CONFIGURED
-        if self.throttled_for():
+        until = self.standing.throttled_until
+        if until > NEVER and until > self.clock.monotonic():
             return SkipReason.THROTTLED
         for gate in self.gates:
             if (reason := gate.shut(message)) is not None:
                 return reason
         return None
-
-    def _circuit_reason(self) -> SkipReason:
-        match self.breaker.state:
-            case State.ISOLATED:
-                return SkipReason.ISOLATED
-            case State.HALF_OPEN:
-                return SkipReason.TRIAL_UNDER_WAY
-            case _:
-                return SkipReason.CIRCUIT_OPEN
 
 
 @dataclass(frozen=True, slots=True)
@@ -219,7 +220,8 @@ class Room:
 
     async def enter(self, link: Link, patience: float, channel: str = "") -> bool:
         """Take a place at `link`, waiting at most `patience` seconds; False where there is none."""
-        if self.enter_at_once(link, channel):
+        if self.has_room(link, channel):  # never while another waits for it: those are served first
+            self.take(link, channel)
             return True
         if patience <= 0 or not may_wait(self.limits.queue, {channel: 0, **self._queued}, channel):
             return False
@@ -238,18 +240,12 @@ class Room:
                 self._dequeue(entry)
         return place.done()
 
-    def enter_at_once(self, link: Link, channel: str = "") -> bool:
-        """Take a place where one is free; never before another who waits for it."""
-        if not self.has_room(link, channel):
-            return False
-        self._take(link, channel)
-        return True
-
     def leave(self, link: Link, channel: str = "") -> None:
         """Give a place back; the first one who waits and fits takes it."""
         link.standing.in_flight -= 1
         self._lower(self._taken, channel)
-        self._serve()
+        if self._waiting:
+            self._serve()
 
     def resize(self, limits: Limits, channels: Iterable[str] = ()) -> None:
         """Other limits and channels from now on. What is under way stays, also where it is much."""
@@ -275,7 +271,7 @@ class Room:
             link, channel, place = entry
             if self.has_room(link, channel):
                 self._dequeue(entry)
-                self._take(link, channel)
+                self.take(link, channel)
                 place.set_result(None)
 
     def _dequeue(self, entry: tuple[Link, str, asyncio.Future[None]]) -> None:
@@ -287,7 +283,8 @@ class Room:
         if not counts[channel] and channel not in self._channels:
             del counts[channel]  # the last one of a channel that is no more: no part is kept for it
 
-    def _take(self, link: Link, channel: str) -> None:
+    def take(self, link: Link, channel: str) -> None:
+        """Take a place where there is one."""
         link.standing.in_flight += 1
         self._taken[channel] = self._taken.get(channel, 0) + 1
 

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from sidecar.delivery.model import ZERO, Attempt, Money, Outcome, SkipReason, Status
+from sidecar.delivery.model import Attempt, Money, Outcome, SkipReason, Status
 
 DEFAULT_THROTTLE = 5.0
 """Seconds a throttled provider is skipped where it named no time."""
@@ -145,8 +145,10 @@ def total_cost(attempts: Sequence[Attempt]) -> Money | None:
     costs = [attempt.cost for attempt in attempts if attempt.cost is not None]
     if len(costs) < 2:
         return costs[0] if costs else None
-    currency = costs[-1].currency
-    return Money(sum((c.amount for c in costs if c.currency == currency), ZERO), currency)
+    last = costs[-1]
+    # What surely was not billed is zero, and nearly all but the last are.
+    others = [c.amount for c in costs[:-1] if c.amount and c.currency == last.currency]
+    return Money(sum(others, last.amount), last.currency) if others else last
 
 
 def throttle_seconds(retry_after: float | None) -> float:
@@ -158,6 +160,8 @@ def throttle_seconds(retry_after: float | None) -> float:
 
 def status_of(attempts: Sequence[Attempt]) -> Status:
     """The terminal status of a delivery with these attempts."""
+    if attempts and attempts[-1].outcome is Outcome.ACCEPTED:  # as nearly always
+        return Status.ACCEPTED
     outcomes = {a.outcome for a in attempts}
     skips = {a.reason for a in attempts if not a.tried}
     if Outcome.ACCEPTED in outcomes:

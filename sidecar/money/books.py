@@ -138,11 +138,14 @@ class Hold:
     def __init__(self, till: ProviderTill, bill: Bill) -> None:
         self.bill = bill
         self._till: ProviderTill | None = till
-        till.books.today()
-        self._units = till.books.units_of(till.name)
         self._amount = bill.cost.amount if bill.cost is not None else ZERO
         # These very accounts: a window that turns meanwhile begins with others.
-        self._accounts = till.accounts() if self._amount else ()
+        self._accounts: Sequence[Account] = ()
+        if self._amount:
+            self._accounts = till.accounts()
+        else:
+            till.books.today()
+        self._units = till.books.units_of(till.name)
         self._units.held += bill.units
         for account in self._accounts:
             account.held += self._amount
@@ -206,6 +209,8 @@ class ProviderTill:
         return False
 
     def shut(self, message: Message | None) -> SkipReason | None:
+        if not self.is_limited:  # as nearly always
+            return None
         exceeded = self._exceeded(message)
         if not exceeded:
             return None

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from functools import cached_property
 
 from httptools import HttpParserError, HttpParserUpgrade, HttpResponseParser
 
@@ -28,12 +27,16 @@ class Headers(Mapping[str, str]):
 
     def __init__(self, raw: list[tuple[bytes, bytes]]) -> None:
         self._raw = raw
+        self._decoded: dict[str, str] | None = None
 
-    @cached_property
+    @property
     def _values(self) -> dict[str, str]:
-        values: dict[str, str] = {}
-        for name, value in self._raw:
-            values.setdefault(name.decode("latin-1").lower(), value.decode("latin-1").strip(" \t"))
+        values = self._decoded
+        if values is None:  # not `cached_property`, which takes a lock
+            values = self._decoded = {}
+            for name, value in self._raw:
+                told = value.decode("latin-1").strip(" \t")
+                values.setdefault(name.decode("latin-1").lower(), told)
         return values
 
     def __getitem__(self, name: str) -> str:

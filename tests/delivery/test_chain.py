@@ -356,6 +356,27 @@ async def test_a_skipped_provider_is_told_to_the_journal_with_the_next_call_only
     ]
 
 
+async def test_a_skip_that_comes_as_it_was_foreseen_is_not_told_anew(box, message, trail):
+    box.link("a")
+    box.link("b")
+    box.break_down("a")
+    foreseen, _ = box.chain.foresee(message)
+    box.clock.advance(0.5)
+    attempts = await box.chain.deliver(message, box.clock.monotonic() + 10.0, box.journal, foreseen)
+    assert trail(attempts) == ["a:circuit_open", "b:accepted"]
+    assert attempts[0] is foreseen[0]
+
+
+async def test_a_skip_for_another_reason_than_was_foreseen_is_told_anew(box, message, trail):
+    box.link("a")
+    box.link("b")
+    box.break_down("a")
+    foreseen, _ = box.chain.foresee(message)
+    box.links["a"].enabled = False
+    attempts = await box.chain.deliver(message, box.clock.monotonic() + 10.0, box.journal, foreseen)
+    assert trail(attempts) == ["a:disabled", "b:accepted"]
+
+
 async def test_what_cannot_be_written_ahead_is_not_sent(box, trail):
     box.journal.says = False
     box.link("a")

@@ -57,6 +57,11 @@ class Credentials:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
+    @property
+    def at_hand(self) -> Access | None:
+        """Valid access, where `current` would give it at once."""
+        return None if self._access is None or self._is_due(MARGIN) else self._access
+
     async def current(self, *, timeout: float) -> Access:
         """Valid access, at once where it is at hand, else within `timeout` seconds.
 
@@ -64,9 +69,7 @@ class Credentials:
         does not answer in time, and `LocalFault` where that source is the settings: then it is
         this machine that was slow to load botocore.
         """
-        if self._access is not None and not self._is_due(MARGIN):
-            return self._access
-        return await self._wait(self._fetch(), timeout)
+        return self.at_hand or await self._wait(self._fetch(), timeout)
 
     async def renewed(self, refused: Access, *, timeout: float) -> Access:
         """Access after AWS called the keys of `refused` expired; found anew, files included."""

@@ -190,21 +190,20 @@ _XML_MESSAGE = re.compile(rb"<Message>([^<]*)</Message>")
 
 def read_error(reply: Reply) -> AwsError:
     """Code and text of an error in JSON (SES v2) or XML (SNS, and what stands before both)."""
-    fields = reply.json()
-    named = (
-        reply.headers.get("x-amzn-errortype"),
-        fields.get("__type"),
-        fields.get("code"),
-        _found(_XML_CODE, reply.body),
+    fields, body = reply.json(), reply.body
+    code = (
+        _plain_code(reply.headers.get("x-amzn-errortype"))
+        or _plain_code(fields.get("__type"))
+        or _plain_code(fields.get("code"))
+        or _plain_code(_found(_XML_CODE, body))
     )
-    text = fields.get("message") or fields.get("Message") or _found(_XML_MESSAGE, reply.body)
-    code = next((code for code in map(_plain_code, named) if code), None)
+    text = fields.get("message") or fields.get("Message") or _found(_XML_MESSAGE, body)
     return AwsError(code, text.lower() if isinstance(text, str) else "")
 
 
-def classify(table: Table, reply: Reply) -> DeliveryError:
-    """The error that an answer without a receipt means."""
-    said = read_error(reply)
+def classify(table: Table, reply: Reply, said: AwsError | None = None) -> DeliveryError:
+    """The error that an answer without a receipt means; `said` is what `read_error` made of it."""
+    said = said or read_error(reply)
     for row in table.get(said.code or "", ()):
         if row.text in said.text:
             return error_of(row, reply, said.code)

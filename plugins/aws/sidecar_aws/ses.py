@@ -141,7 +141,7 @@ class Ses(AwsProvider[SesConfig]):
                     "the SES account is in the sandbox: the recipient is not verified",
                     code=said.code,
                 )
-        return classify(SES, reply)
+        return classify(SES, reply, said)
 
 
 def _part(text: str) -> str:

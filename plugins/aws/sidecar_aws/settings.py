@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import cache
-from typing import Annotated, Any, Self
+from typing import Annotated, Self
 from urllib.parse import urlsplit
 
 from pydantic import (
@@ -65,11 +65,11 @@ class Extra(BaseModel):
         Raises `Rejected` for an unknown key or an unusable value: a misspelt key that is passed
         over in silence would be found by the recipients.
         """
-        given: dict[str, Any] = dict(message.extra_for(kind))
+        given = message.extra_for(kind)
         if not given:  # nearly every message: not worth a validation
             return cls._empty()
         try:
-            return cls.model_validate(given)
+            return cls.model_validate(dict(given))
         except ValidationError:
             known = ", ".join(cls.model_fields)
             raise Rejected(f"`extra.{kind}` is not valid; it may hold {known}") from None

@@ -18,6 +18,8 @@ WORTH_A_TRY = 0.5
 _EXPIRED = {"ExpiredToken", "ExpiredTokenException"}
 _FORM = "application/x-www-form-urlencoded; charset=utf-8"
 _JSON = "application/x-amz-json-1.0"
+_What = tuple[str, str, str | None, bytes, str | None]
+"""Method, path, content type, body and target of a call."""
 
 
 class Wire:
@@ -55,23 +57,28 @@ class Wire:
         renewed, and where that brings other keys and leaves the time, the request goes out once
         more.
         """
-        left = countdown(timeout)
-        access = await self._credentials.current(timeout=left())
-
-        async def exchange(access: Access) -> Reply:
-            url = access.url + path
-            headers = self._signer.sign(access, method, url, content_type, body, target)
-            return await self._transport.request(
-                method, url, headers=headers, body=body, timeout=left()
-            )
-
-        reply = await exchange(access)
+        now = asyncio.get_running_loop().time
+        end = now() + timeout
+        what = (method, path, content_type, body, target)
+        access = self._credentials.at_hand
+        if access is None:
+            access = await self._credentials.current(timeout=timeout)
+        reply = await self._exchange(access, what, max(0.0, end - now()))
         if not _is_expired(reply):
             return reply
-        fresh = await self._renewed(access, left())
-        if fresh.keys == access.keys or left() < WORTH_A_TRY:
+        fresh = await self._renewed(access, max(0.0, end - now()))
+        left = max(0.0, end - now())
+        if fresh.keys == access.keys or left < WORTH_A_TRY:
             return reply
-        return await exchange(fresh)
+        return await self._exchange(fresh, what, left)
+
+    async def _exchange(self, access: Access, what: _What, timeout: float) -> Reply:
+        method, path, content_type, body, target = what
+        url = access.url + path
+        headers = self._signer.sign(access, method, url, content_type, body, target)
+        return await self._transport.request(
+            method, url, headers=headers, body=body, timeout=timeout
+        )
 
     async def query(self, fields: Mapping[str, str], *, timeout: float) -> Reply:
         """A call in the Query protocol: `Action`, `Version` and parameters as a form."""
