@@ -99,7 +99,6 @@ async def _bounded(link: Link, message: Message, timeout: float) -> Result:
     call = asyncio.get_running_loop().create_task(
         _call(link.provider, message, timeout), name=f"attempt {link.name} {message.id}"
     )
-    call.add_done_callback(_retrieve)
     try:
         if await link.clock.wait(call, timeout + GRACE):
             return _result_of(call)
@@ -109,7 +108,9 @@ async def _bounded(link: Link, message: Message, timeout: float) -> Result:
             return _result_of(call)
         return Result(Outcome.UNKNOWN, f"no answer within {timeout:.1f} s")
     finally:
-        if not call.done():
+        if call.done():
+            _retrieve(call)
+        else:
             call.cancel()
             link.abandon(call)
 

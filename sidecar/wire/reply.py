@@ -22,25 +22,26 @@ _BODYLESS = (204, 304)
 class Headers(Mapping[str, str]):
     """Case-insensitive; of a name that came more than once, the first value.
 
-    Decoded when first asked for: most replies are read for their status and body alone.
+    Nothing is decoded but what is asked for: most replies are read for their status and body, and
+    one header at most.
     """
 
     def __init__(self, raw: list[tuple[bytes, bytes]]) -> None:
         self._raw = raw
-        self._decoded: dict[str, str] | None = None
 
     @property
     def _values(self) -> dict[str, str]:
-        values = self._decoded
-        if values is None:  # not `cached_property`, which takes a lock
-            values = self._decoded = {}
-            for name, value in self._raw:
-                told = value.decode("latin-1").strip(" \t")
-                values.setdefault(name.decode("latin-1").lower(), told)
+        values: dict[str, str] = {}
+        for name, value in self._raw:
+            values.setdefault(name.decode("latin-1").lower(), value.decode("latin-1").strip(" \t"))
         return values
 
     def __getitem__(self, name: str) -> str:
-        return self._values[name.lower()]
+        wanted = name.lower().encode("latin-1", "replace")
+        for one, value in self._raw:
+            if one.lower() == wanted:
+                return value.decode("latin-1").strip(" \t")
+        raise KeyError(name)
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._values)

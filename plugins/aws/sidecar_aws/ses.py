@@ -102,7 +102,9 @@ class Ses(AwsProvider[SesConfig]):
 
         Written out because an encoder costs twenty times as much as its strings do.
         """
-        chosen = SesExtra.of(message, self.kind).configuration_set or self.config.configuration_set
+        chosen = self.config.configuration_set
+        if message.extra:
+            chosen = SesExtra.of(message, self.kind).configuration_set or chosen
         html = message.html
         body = f'"Text": {_part(message.text)}'
         if html is not None:

@@ -18,8 +18,6 @@ WORTH_A_TRY = 0.5
 _EXPIRED = {"ExpiredToken", "ExpiredTokenException"}
 _FORM = "application/x-www-form-urlencoded; charset=utf-8"
 _JSON = "application/x-amz-json-1.0"
-_What = tuple[str, str, str | None, bytes, str | None]
-"""Method, path, content type, body and target of a call."""
 
 
 class Wire:
@@ -59,26 +57,22 @@ class Wire:
         """
         now = asyncio.get_running_loop().time
         end = now() + timeout
-        what = (method, path, content_type, body, target)
         access = self._credentials.at_hand
         if access is None:
             access = await self._credentials.current(timeout=timeout)
-        reply = await self._exchange(access, what, max(0.0, end - now()))
-        if not _is_expired(reply):
-            return reply
-        fresh = await self._renewed(access, max(0.0, end - now()))
-        left = max(0.0, end - now())
-        if fresh.keys == access.keys or left < WORTH_A_TRY:
-            return reply
-        return await self._exchange(fresh, what, left)
-
-    async def _exchange(self, access: Access, what: _What, timeout: float) -> Reply:
-        method, path, content_type, body, target = what
-        url = access.url + path
-        headers = self._signer.sign(access, method, url, content_type, body, target)
-        return await self._transport.request(
-            method, url, headers=headers, body=body, timeout=timeout
-        )
+        is_first = True
+        while True:
+            url = access.url + path
+            headers = self._signer.sign(access, method, url, content_type, body, target)
+            reply = await self._transport.request(
+                method, url, headers=headers, body=body, timeout=max(0.0, end - now())
+            )
+            if not (is_first and _is_expired(reply)):
+                return reply
+            fresh = await self._renewed(access, max(0.0, end - now()))
+            if fresh.keys == access.keys or end - now() < WORTH_A_TRY:
+                return reply
+            access, is_first = fresh, False
 
     async def query(self, fields: Mapping[str, str], *, timeout: float) -> Reply:
         """A call in the Query protocol: `Action`, `Version` and parameters as a form."""

@@ -197,8 +197,10 @@ def _mail(message: Message, origin: _Origin) -> str:
     template = _template_of(message)
     _admit(message, template)
     data = template.dynamic_template_data
-    content = [("text/plain", message.text), ("text/html", message.html)]
-    parts = ", ".join(f'{{"type": "{k}", "value": {quoted(v)}}}' for k, v in content if v)
+    parts = f'{{"type": "text/plain", "value": {quoted(message.text)}}}' if message.text else ""
+    if message.html:
+        html = f'{{"type": "text/html", "value": {quoted(message.html)}}}'
+        parts = f"{parts}, {html}" if parts else html
     fields = [f'"from": {origin.json}']
     if message.subject:
         fields.append(f'"subject": {quoted(message.subject)}')
@@ -230,7 +232,7 @@ def _template_of(message: Message) -> _Template:
 
 def _admit(message: Message, template: _Template) -> None:
     """Raise for what SendGrid must not see, or would not take."""
-    if any(_UNSAFE.search(value or "") for value in (message.to, message.subject)):
+    if _UNSAFE.search(message.to) or _UNSAFE.search(message.subject or ""):
         raise Rejected("the recipient or the subject holds a line break or an encoded word")
     if message.reply_to and _mailbox(message.reply_to) is None:
         raise Rejected("the reply address is not one plain address")

@@ -12,6 +12,7 @@ import re
 from base64 import b64encode
 from collections.abc import Mapping
 from contextlib import suppress
+from functools import lru_cache
 from typing import Annotated, Self
 from urllib.parse import quote_plus
 
@@ -108,6 +109,9 @@ _QUOTA = frozenset({10001, 63038})
 _NOT_TAKEN = ("failed", "undelivered", "canceled")
 _CODE = re.compile(r"[0-9]{1,6}")
 _SID = re.compile(r"[0-9A-Za-z]{2,64}")
+_NUMBER = re.compile(r"\+[0-9]+")
+_quoted = lru_cache(maxsize=64)(quote_plus)  # for senders: there are few, unlike recipients
+_AGENT = f"otp-sidecar/{__version__}"
 
 _Sender = Annotated[str | None, Field(default=None, min_length=1)]
 _ServiceSid = Annotated[str | None, Field(default=None, pattern=r"^MG[0-9A-Za-z]+$")]
@@ -152,6 +156,11 @@ class Twilio(Provider[TwilioConfig]):
     tariff = Tariff.per_segment("0.0083 USD", dated="2026-07-01", source="twilio.com, to the US")
     _http: HttpTransport
 
+    def __init__(self, name: str, config: TwilioConfig) -> None:
+        super().__init__(name, config)
+        base = config.base_url.rstrip("/")
+        self._account = f"{base}/2010-04-01/Accounts/{config.account_sid}"
+
     async def __aenter__(self) -> Self:
         self._http = HttpTransport(allow_private=self.config.allow_private)
         return self
@@ -166,7 +175,7 @@ class Twilio(Provider[TwilioConfig]):
         reply = await self._http.request(
             "POST",
             self._url("/Messages"),
-            headers=self._headers() | {"Content-Type": "application/x-www-form-urlencoded"},
+            headers={**self._headers(), "Content-Type": "application/x-www-form-urlencoded"},
             body=_form(message, choice or self.config).encode("ascii"),
             timeout=timeout,
         )
@@ -206,8 +215,7 @@ class Twilio(Provider[TwilioConfig]):
         )
 
     def _url(self, path: str) -> str:
-        base = self.config.base_url.rstrip("/")
-        return f"{base}/2010-04-01/Accounts/{self.config.account_sid}{path}.json"
+        return f"{self._account}{path}.json"
 
     def _headers(self) -> dict[str, str]:
         secret = self.config.api_secret or self.config.auth_token
@@ -217,13 +225,16 @@ class Twilio(Provider[TwilioConfig]):
         return {
             "Authorization": f"Basic {token}",
             "Accept": "application/json",
-            "User-Agent": f"otp-sidecar/{__version__}",
+            "User-Agent": _AGENT,
         }
 
 
 def _choice_of(message: Message) -> _Choice | None:
     """The sender that the message names; it replaces both settings. None where it names none."""
-    named = {k: v for k, v in message.extra_for(Twilio.kind).items() if v is not None}
+    given = message.extra_for(Twilio.kind)
+    if not given:  # as nearly always
+        return None
+    named = {k: v for k, v in given.items() if v is not None}
     try:
         return _Choice.model_validate(named) if named else None
     except ValidationError:
@@ -233,13 +244,14 @@ def _choice_of(message: Message) -> _Choice | None:
 def _form(message: Message, origin: TwilioConfig | _Choice) -> str:
     """The fields of `Messages.create`, in the order in which the SDK writes them."""
     validity = _validity(message.expires_in)
-    form = f"To={quote_plus(message.to)}"
+    to = message.to
+    form = f"To=%2B{to[1:]}" if _NUMBER.fullmatch(to) else f"To={quote_plus(to)}"
     if validity is not None:
         form += f"&ValidityPeriod={validity}"
     if message.purpose == "otp":
         form += "&MessageIntent=otp"
     if origin.sender is not None:
-        form += f"&From={quote_plus(origin.sender)}"
+        form += f"&From={_quoted(origin.sender)}"
     if origin.messaging_service_sid is not None:
         form += f"&MessagingServiceSid={quote_plus(origin.messaging_service_sid)}"
     return f"{form}&Body={quote_plus(message.text)}"
