@@ -1,34 +1,32 @@
 """Keeping to the latest configuration that has no fault, without a restart.
 
-What may have changed it: SIGHUP, an event in a directory of one of its files, and every 30 s a look
-at their content, which also finds what no event told of. However many of these come at once, one
-load follows.
+What may have changed it: SIGHUP, a file whose size, times or place on the disk are others than at
+the last glance, and every 30 s a look at the content of all, which also finds what a glance cannot
+see. However many of these come at once, one load follows.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping
-from contextlib import aclosing, suppress
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import structlog
 
 from sidecar import logs
-from sidecar.config import Config, have_changed
+from sidecar.config import Config, glance, have_changed
 from sidecar.delivery.clock import Clock
 from sidecar.delivery.errors import ConfigError
 
 LOOK_EVERY = 30.0
 """Seconds between two looks at the content of the files."""
-STEP, SETTLE = 200, 800
-"""Milliseconds between two looks at the events, and at most until a burst of them is told."""
-ARMED = 1_000
-"""Milliseconds without an event after which the watch surely stands."""
-WATCH_AGAIN = 2.0
-"""Seconds until a watch that failed is tried again."""
+GLANCE_EVERY = 0.25
+"""Seconds between two glances. What has changed is loaded when two in a row see the same: an editor
+may write a file in several steps."""
+RESTLESS = 3
+"""Glances after which a file that changes on and on is loaded as it is."""
 
 Changes = Mapping[str, Any]
 Load = Callable[[], Config]
@@ -60,7 +58,6 @@ class Reloader:
         self._asked = False
         self._woken = asyncio.Event()
         self._waiting: list[asyncio.Future[None]] = []
-        self._watching: asyncio.Task[None] | None = None
 
     def ask(self) -> None:
         """Load as soon as possible, whether or not anything changed."""
@@ -74,9 +71,9 @@ class Reloader:
 
     async def run(self) -> None:
         """Until cancelled."""
+        watching = asyncio.create_task(self._watch(), name="watch configuration")
         try:
             while True:
-                self._keep_watching()
                 with suppress(TimeoutError):
                     async with asyncio.timeout(LOOK_EVERY):
                         await self._woken.wait()
@@ -90,7 +87,7 @@ class Reloader:
                     if not one.done():
                         one.set_result(None)
         finally:
-            self._stop_watching()
+            watching.cancel()
 
     async def _reload(self, *, asked: bool) -> None:
         try:
@@ -103,8 +100,6 @@ class Reloader:
             self._failed(f"it could not be loaded: {type(error).__name__}", loudly=True)
         else:
             self.state = ReloadState(self._clock.time())
-            if self._seen.keys() != config.seen.keys():
-                self._stop_watching()
             self._seen = config.seen
             structlog.get_logger().info("reloaded", digest=config.digest, **changes)
 
@@ -118,76 +113,15 @@ class Reloader:
                 "reload_failed", error=error, do="mend it; the configuration before it goes on"
             )
 
-    def _keep_watching(self) -> None:
-        if self._watching is None:
-            self._watching = asyncio.create_task(
-                self._watch(self._seen), name="watch configuration"
-            )
-
-    def _stop_watching(self) -> None:
-        if self._watching is not None:
-            self._watching.cancel()
-            self._watching = None
-
-    async def _watch(self, files: Mapping[Path, str]) -> None:
-        failures = 0
+    async def _watch(self) -> None:
+        """Ask for a look at the content once at first, and whenever a glance sees a change."""
+        before, changes = None, 0
         while True:
-            try:
-                async for _ in _events(files):
-                    failures = 0
-                    self._woken.set()
-            except Exception as error:  # noqa: BLE001  # no watch to be had, or a place that vanished
-                failures += 1
-                if failures == 2:  # the first may be a directory that is just being replaced
-                    structlog.get_logger().warning(
-                        "watch_failed", error=type(error).__name__, do="changes are seen in 30 s"
-                    )
-                await asyncio.sleep(WATCH_AGAIN)
-
-
-async def _events(files: Mapping[Path, str]) -> AsyncIterator[None]:
-    """One for every burst of events, and one when the watch stands: what came before told nobody.
-
-    It ends where a directory came, went, or was made anew: the watch hears nothing of that one.
-    Raises what the system says where it gives no watch.
-    """
-    from watchfiles import awatch  # noqa: PLC0415  # after the start, which need not wait for it
-
-    places = directories(files)
-    told = awatch(
-        *places,
-        watch_filter=_Telling(files, places),
-        recursive=False,
-        debounce=SETTLE,
-        step=STEP,
-        rust_timeout=ARMED,
-        yield_on_timeout=True,
-    )
-    armed = False
-    async with aclosing(told):
-        async for events in told:
-            if events or not armed:
-                armed = True
-                yield
-            removed = {Path(path) for _, path in events} & places
-            if removed or directories(files) != places:
-                return
-
-
-class _Telling:
-    """The events that may mean a change: of the files, their directories, and links to them."""
-
-    def __init__(self, files: Mapping[Path, str], places: Collection[Path]) -> None:
-        self._names = {file.name for file in files}
-        self._places = {str(place) for place in places}
-
-    def __call__(self, _change: object, path: str) -> bool:
-        name = Path(path).name
-        # `..data` is the link that Kubernetes swaps under a ConfigMap's or a Secret's files.
-        return name in self._names or name == "..data" or path in self._places
-
-
-def directories(files: Mapping[Path, str]) -> set[Path]:
-    """Where events about these files show: beside their names, and beside what those lead to."""
-    places = {place for file in files for place in (file.absolute().parent, file.resolve().parent)}
-    return {place for place in places if place.is_dir()}
+            now = await asyncio.to_thread(glance, self._seen)
+            if now != before:
+                changes += 1
+            if changes and (now == before or changes == RESTLESS):
+                changes = 0
+                self._woken.set()
+            before = now
+            await asyncio.sleep(GLANCE_EVERY)

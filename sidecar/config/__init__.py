@@ -8,7 +8,7 @@ is in effect, and why) and `schema` (what an editor completes from).
 from sidecar.config.addresses import TcpAddress, UnixAddress
 from sidecar.config.alerting import Alerts
 from sidecar.config.faults import ConfigFaults, Fault
-from sidecar.config.files import have_changed, look
+from sidecar.config.files import glance, have_changed, look
 from sidecar.config.loaded import Config, ProviderSection
 from sidecar.config.loader import load
 from sidecar.config.model import ChainSection, Limits, Log, Server
@@ -29,6 +29,7 @@ __all__ = [
     "TcpAddress",
     "UnixAddress",
     "effective",
+    "glance",
     "have_changed",
     "load",
     "look",

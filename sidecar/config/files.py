@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import stat
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from sidecar.config.document import MAX_BYTES
@@ -32,6 +32,23 @@ def look(path: Path) -> str:
     except (OSError, ValueError) as error:
         return type(error).__name__
     return f"{status.st_size} {hashlib.sha256(content).hexdigest()}"
+
+
+def glance(paths: Iterable[Path]) -> list[object]:
+    """What the system says of these files, unread: place, size and times, or why there is none.
+
+    Follows links, so it sees the one that Kubernetes swaps above a ConfigMap's files.
+    """
+    return [_signs(path) for path in paths]
+
+
+def _signs(path: Path) -> object:
+    try:
+        status = path.stat()
+    except (OSError, ValueError) as error:
+        return type(error)
+    times = status.st_mtime_ns, status.st_ctime_ns
+    return status.st_dev, status.st_ino, status.st_size, times
 
 
 def have_changed(seen: Mapping[Path, str]) -> bool:
