@@ -55,10 +55,13 @@ class Reply:
             value = orjson.loads(self.body)  # a tenth of the price of Python's own
         except ValueError:
             value = self._lenient_json()
+        else:
+            if not _is_exact(value):
+                value = self._lenient_json()
         return value if isinstance(value, dict) else {}
 
     def _lenient_json(self) -> object:
-        """What Python reads beyond the standard: UTF-16, halves of surrogate pairs, NaN."""
+        """What Python reads beyond it: UTF-16, halves of surrogate pairs, NaN, long numbers."""
         try:
             return json.loads(self.body)
         except (ValueError, RecursionError):
@@ -154,6 +157,22 @@ class HttpTransport:
             self._targets.clear()
         self._targets[url] = target
         return target
+
+
+def _is_exact(value: object) -> bool:
+    """Whether no whole number was too long for orjson, which makes a float of it."""
+    rest = [value]
+    while rest:
+        one = rest.pop()
+        if isinstance(one, str):  # as nearly all are
+            continue
+        if isinstance(one, dict):
+            rest.extend(one.values())
+        elif isinstance(one, list):
+            rest.extend(one)
+        elif isinstance(one, float) and abs(one) >= 2**63:
+            return False
+    return True
 
 
 def _unix_time(date: str) -> float | None:

@@ -1,5 +1,7 @@
 """What a reply says: its JSON, its `Retry-After`, and its status where nothing else is known."""
 
+import json
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -73,9 +75,28 @@ def test_no_text_breaks_it(text):
         (b'{"a": ' * 100_000, {}),
         (b"[" * 100_000, {}),
         (b'{"n": ' + b"9" * 5000 + b"}", {}),
+        (b'{"id": 123456789012345678901234567890}', {"id": 123456789012345678901234567890}),
+        (b'{"id": [-18446744073709551617]}', {"id": [-18446744073709551617]}),
+        (b'{"text": "\\ud800"}', {"text": "\ud800"}),
+        ('{"id": "m-1"}'.encode("utf-16"), {"id": "m-1"}),
     ],
 )
 def test_the_body_as_an_object_or_nothing(body, value):
+    assert reply(body=body).json() == value
+
+
+@given(
+    st.dictionaries(
+        st.text(),
+        st.recursive(
+            st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(),
+            lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
+        ),
+    ),
+    st.booleans(),
+)
+def test_an_object_is_read_as_python_reads_it(value, ascii_only):
+    body = json.dumps(value, ensure_ascii=ascii_only).encode()
     assert reply(body=body).json() == value
 
 
