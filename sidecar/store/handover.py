@@ -27,6 +27,7 @@ class Queue(Generic[J]):
         self._loop = loop
         self._handed_over = handed_over
         self._lanes: dict[str, deque[J]] = {}
+        self._put = self._got = 0  # each is counted in one thread alone
         self._turn = 0  # the lane whose turn it is, on the thread
         self._is_asleep = False  # the thread, or it is just about to be
         self._has_ended = False
@@ -34,12 +35,13 @@ class Queue(Generic[J]):
         self._fresh: list[J] = []
 
     def __len__(self) -> int:
-        return sum(map(len, list(self._lanes.values())))
+        return self._put - self._got
 
     def put(self, job: J, lane: str = "") -> None:
         """On the event loop."""
         if lane not in self._lanes:
             self._lanes[lane] = deque()
+        self._put += 1  # first: whoever sleeps looks at the count before it does
         self._lanes[lane].append(job)
         self._fresh.append(job)
         if len(self._fresh) == 1:
@@ -83,6 +85,7 @@ class Queue(Generic[J]):
                 empty = 0
             else:
                 empty += 1
+        self._got += len(found)
         return found
 
 
