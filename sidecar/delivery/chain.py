@@ -138,7 +138,10 @@ class Chain:
     def _ask_at_once(
         self, link: Link, message: Message, deadline: float
     ) -> _Leave | SkipReason | None:
-        """What `_ask` would say without a wait; None where a place must be waited for."""
+        """Every gate of one link: its own, then time, then a place among the sends in flight.
+
+        None where a place must be waited for.
+        """
         late = self._no_time(deadline)
         if late is not None or not self.room.has_room(link, self.channel):
             # No permit: it would take a trial from a call that has outlived its lease.
@@ -151,10 +154,7 @@ class Chain:
     async def _ask(
         self, link: Link, message: Message, deadline: float, patience: float
     ) -> _Leave | SkipReason:
-        """Every gate of one link: its own, then time, then a place among the sends in flight."""
-        shut = link.would_skip(message) or self._no_time(deadline)
-        if shut is not None:
-            return shut
+        """The same after a wait for a place, of at most `patience` seconds."""
         patience = min(patience, self._left(deadline) - LEAST_TIME)
         if not await self.room.enter(link, patience, self.channel):
             return SkipReason.BUSY
