@@ -79,7 +79,7 @@ class Chain:
                 leave = await self._ask(link, message, deadline, patience)
                 patience -= self.clock.monotonic() - asked_at
             if isinstance(leave, SkipReason):
-                attempts.append(_passed_by(link, leave, ahead[len(attempts) : len(attempts) + 1]))
+                attempts.append(_passed_by(link, leave, attempts, ahead))
                 continue
             attempts.append(await self._call(link, leave, message, deadline, journal, attempts))
             journal.ended(attempts)
@@ -138,15 +138,15 @@ class Chain:
     def _ask_at_once(
         self, link: Link, message: Message, deadline: float
     ) -> _Leave | SkipReason | None:
-        """What `_ask` would say without a wait; None where a place must be waited for."""
-        permit = link.ask(message)
-        if isinstance(permit, SkipReason):
-            return permit
+        """Every gate of one link: its own, then time, then a place among the sends in flight.
+
+        None where a place must be waited for.
+        """
         late = self._no_time(deadline)
         if late is not None or not self.room.has_room(link, self.channel):
-            link.breaker.cancel(permit)  # no permit waits idly
-            return late
-        leave = _paid(link, message, permit)
+            # No permit: it would take a trial from a call that has outlived its lease.
+            return link.would_skip(message) or late
+        leave = _paid(link, message, link.ask(message))
         if isinstance(leave, _Leave):
             self.room.take(link, self.channel)
         return leave
@@ -154,10 +154,7 @@ class Chain:
     async def _ask(
         self, link: Link, message: Message, deadline: float, patience: float
     ) -> _Leave | SkipReason:
-        """Every gate of one link: its own, then time, then a place among the sends in flight."""
-        shut = link.would_skip(message) or self._no_time(deadline)
-        if shut is not None:
-            return shut
+        """The same after a wait for a place, of at most `patience` seconds."""
         patience = min(patience, self._left(deadline) - LEAST_TIME)
         if not await self.room.enter(link, patience, self.channel):
             return SkipReason.BUSY
@@ -243,9 +240,16 @@ class Chain:
         return deadline - self.clock.monotonic()
 
 
-def _passed_by(link: Link, why: SkipReason, foreseen: Sequence[Attempt]) -> Attempt:
-    """The record of it, the one that was foreseen where that says the same."""
-    for one in foreseen:
+def _passed_by(
+    link: Link, why: SkipReason, so_far: Sequence[Attempt], ahead: Sequence[Attempt]
+) -> Attempt:
+    """The record of it: the one that was foreseen where all has come so, up to this one.
+
+    After anything else, such as a call, it would be dated before what it follows.
+    """
+    at = len(so_far)
+    if at < len(ahead) and (not at or so_far[-1] is ahead[at - 1]):
+        one = ahead[at]
         if one.provider == link.name and one.reason is why:
             return one
     return skipped(link, why)

@@ -108,7 +108,10 @@ def in_bounds(reason: str, code: str | int | None) -> tuple[str, str | None]:
 
 def _printable(text: str) -> str:
     # Asked of the whole first: our own words are, and to look at each character costs ten times.
-    return text if text.isprintable() else "".join(c for c in text if c.isprintable())
+    # Not of a subclass, which may answer anything, and may stay one when it is cut.
+    if type(text) is str and text.isprintable():
+        return text
+    return "".join(c for c in text if c.isprintable())
 
 
 def _ascii(code: str | int | None) -> str | None:

@@ -106,6 +106,35 @@ async def test_a_trial_is_leased_for_its_time_and_a_second(box):
     assert link.ask() is not SkipReason.TRIAL_UNDER_WAY
 
 
+@pytest.mark.parametrize(("seconds", "why"), [(10.0, SkipReason.BUSY), (0.1, SkipReason.DEADLINE)])
+async def test_who_is_passed_by_takes_no_trial_from_a_call_that_outlived_its_lease(
+    make_box, until, seconds, why
+):
+    written, answers = asyncio.Event(), asyncio.Event()
+
+    async def slow(message):
+        await answers.wait()
+        raise Unavailable("x")
+
+    async def sending(*_):
+        return await written.wait()
+
+    box = make_box(in_flight_per_provider=1, queue_wait=0.0)
+    link = box.link("a", slow)
+    box.break_down("a")
+    box.clock.advance(60.0)
+    box.journal.sending = sending
+    trial = box.start(20.0)
+    await until(lambda: link.in_flight)
+    box.clock.advance(5.5)  # the lease has run out before the call has begun
+    written.set()
+    await until(lambda: box.sent("a"))
+    assert (await box.deliver(seconds))[0].reason is why
+    answers.set()
+    assert (await trial)[0].transition.after == "open"
+    assert link.breaker.state is State.OPEN
+
+
 # Skipped, and why
 
 
@@ -375,6 +404,22 @@ async def test_a_skip_for_another_reason_than_was_foreseen_is_told_anew(box, mes
     box.links["a"].enabled = False
     attempts = await box.chain.deliver(message, box.clock.monotonic() + 10.0, box.journal, foreseen)
     assert trail(attempts) == ["a:disabled", "b:accepted"]
+
+
+async def test_a_skip_after_a_call_that_nobody_foresaw_is_told_anew(box, message, trail):
+    async def slow(message):
+        box.clock.advance(2.0)
+        raise Unavailable("x")
+
+    box.link("a", slow)
+    box.link("b")
+    box.link("c")
+    box.break_down("a", "b")
+    foreseen, _ = box.chain.foresee(message)
+    box.links["a"].breaker.look_again()
+    attempts = await box.chain.deliver(message, box.clock.monotonic() + 10.0, box.journal, foreseen)
+    assert trail(attempts) == ["a:unavailable", "b:circuit_open", "c:accepted"]
+    assert attempts[1].started_at == attempts[0].started_at + 2.0
 
 
 async def test_what_cannot_be_written_ahead_is_not_sent(box, trail):

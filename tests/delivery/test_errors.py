@@ -55,6 +55,27 @@ def test_a_reason_is_one_short_printable_line():
     assert str(error) == error.reason
 
 
+class Markup(str):
+    """What libraries make of text: it stays one when it is cut, and answers as it likes."""
+
+    __slots__ = ()
+
+    def isprintable(self):
+        return True
+
+    def __getitem__(self, _):
+        return self
+
+    def __str__(self):
+        return self
+
+
+def test_a_reason_and_a_code_are_plain_text_whatever_they_were_made_of():
+    error = Unavailable(Markup("two\nlines" * 100), code=Markup("21\n610" * 100))
+    assert (type(error.reason), type(error.code)) == (str, str)
+    assert (error.reason, error.code) == (("twolines" * 100)[:200], ("21610" * 100)[:64])
+
+
 def test_extras_of_single_outcomes():
     assert Rejected("no", final=True).final
     assert not Rejected("no").final
