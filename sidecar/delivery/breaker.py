@@ -106,12 +106,8 @@ class Breaker:
         """State and count for a person: `closed 1/5`."""
         return f"{self.state} {self._failures}/{self.settings.failure_threshold}"
 
-    def would_start(self) -> bool:
-        """Whether `start` would give leave now; changes nothing."""
-        return self.barred_by() is None
-
     def barred_by(self) -> State | None:
-        """The state in which `start` would give no leave now; None where it would."""
+        """The state in which `start` would give no leave now, None where it would; no change."""
         state = self.state
         if state is State.CLOSED or state is State.DISABLED:
             return None

@@ -284,7 +284,7 @@ class Room:
             del counts[channel]  # the last one of a channel that is no more: no part is kept for it
 
     def take(self, link: Link, channel: str) -> None:
-        """Take a place where there is one."""
+        """Take a place that `has_room` has just seen."""
         link.standing.in_flight += 1
         self._taken[channel] = self._taken.get(channel, 0) + 1
 

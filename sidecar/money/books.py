@@ -257,8 +257,6 @@ class ProviderTill:
 
     def _exceeded(self, message: Message | None) -> Sequence[tuple[str, Window, Decimal]]:
         """Whose windows this message does not fit any more."""
-        if not self.is_limited:
-            return ()
         cost = self.dearness(message)
         if not cost:  # what is free fits always; what has no price cannot be weighed
             return ()

@@ -111,10 +111,10 @@ def test_open_gives_no_leave_for_sixty_seconds(make, clock):
     assert breaker.seconds_to_half_open() == 60.0
     clock.advance(59.5)
     assert breaker.seconds_to_half_open() == 0.5
-    assert not breaker.would_start()
+    assert breaker.barred_by() is not None
     assert breaker.start(LEASE) is None
     clock.advance(0.5)
-    assert breaker.would_start()
+    assert breaker.barred_by() is None
 
 
 def test_the_state_needs_no_traffic(make, clock):
@@ -126,7 +126,7 @@ def test_the_state_needs_no_traffic(make, clock):
 
 def test_asking_whether_it_would_start_takes_no_permit(make, clock):
     breaker = half_opened(make(), clock)
-    assert [breaker.would_start() for _ in range(3)] == [True] * 3
+    assert [breaker.barred_by() for _ in range(3)] == [None] * 3
     assert breaker.start(LEASE) is not None
 
 

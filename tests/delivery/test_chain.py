@@ -430,7 +430,7 @@ async def test_what_cannot_be_written_ahead_is_not_sent(box, trail):
     box.clock.advance(60.0)
     assert trail(await box.deliver()) == ["a:log_unavailable", "b:log_unavailable"]
     assert (box.sent("a"), box.sent("b"), box.room.in_flight) == (0, 0, 0)
-    assert box.links["b"].breaker.would_start(), "the trial's permit was not given back"
+    assert box.links["b"].breaker.barred_by() is None, "the trial's permit was not given back"
 
 
 async def test_a_journal_that_raises_leaves_nothing_held(box):
@@ -441,7 +441,7 @@ async def test_a_journal_that_raises_leaves_nothing_held(box):
     with pytest.raises(OSError, match="disk full"):
         await box.deliver()
     assert (box.sent("a"), box.room.in_flight, box.links["a"].in_flight) == (0, 0, 0)
-    assert box.links["a"].breaker.would_start()
+    assert box.links["a"].breaker.barred_by() is None
 
 
 # Cancelled from outside
@@ -459,12 +459,12 @@ async def test_a_cancelled_delivery_gives_its_place_and_its_permit_back(box, unt
         link.breaker.reset()
     delivery = box.start()
     await until(lambda: box.clock.waiting == 1)
-    assert (link.in_flight, link.breaker.would_start()) == (1, not half_open)
+    assert (link.in_flight, link.breaker.barred_by() is None) == (1, not half_open)
     delivery.cancel()
     with pytest.raises(asyncio.CancelledError):
         await delivery
     assert (link.in_flight, box.room.in_flight) == (0, 0)
-    assert link.breaker.would_start()
+    assert link.breaker.barred_by() is None
     assert link.breaker.state is (State.HALF_OPEN if half_open else State.CLOSED)
     await until(lambda: link.zombies == 0)
 
@@ -489,7 +489,7 @@ async def test_to_foresee_changes_nothing(box):
     box.break_down("a")
     box.clock.advance(60.0)
     assert [box.chain.foresee() for _ in range(3)] == [((), link)] * 3
-    assert (link.in_flight, box.room.in_flight, link.breaker.would_start()) == (0, 0, True)
+    assert (link.in_flight, box.room.in_flight, link.breaker.barred_by() is None) == (0, 0, True)
 
 
 async def test_nobody_is_foreseen_where_every_gate_is_shut(box):

@@ -25,7 +25,7 @@ async def test_what_was_committed_comes_into_the_file_while_the_log_is_open(tmp_
     before = size_of(path)
     for number in range(250):  # 5 MB
         await write(log, claim_of, number)
-    # A commit would checkpoint from BACKSTOP pages on, 32 MB: this is the thread's doing.
+    # A commit would checkpoint from BACKSTOP on, 32 MB: this is the thread's doing.
     wait_for(lambda: size_of(path) - before > 80 * 20_000, "the checkpoint")
     await log.close()
 
