@@ -33,12 +33,16 @@ class _Call(NamedTuple):
     """What the signatures of calls to one address have in common on one day.
 
     `asked` stands before the time in what is signed, and `named` behind it; `sent` are headers.
+    The session token is in both of the latter.
     """
 
     asked: str
     named: str
     sent: dict[str, str]
     login: str
+
+    def __repr__(self) -> str:
+        return f"_Call({self.login!r})"
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +56,6 @@ class _Day:
     access: Access
     date: str
     scope: str
-    key: bytes = field(repr=False)
     token: dict[str, str] = field(repr=False)
     token_line: str = field(repr=False)
     inner: Hash = field(repr=False)
@@ -120,7 +123,7 @@ class Signer:
         line = f"x-amz-security-token:{' '.join(token.split())}\n" if token else ""
         block = key.ljust(_BLOCK, b"\0")
         inner, outer = sha256(block.translate(_INNER)), sha256(block.translate(_OUTER))
-        return _Day(access, date, "/".join(scope), key, sent, line, inner, outer)
+        return _Day(access, date, "/".join(scope), sent, line, inner, outer)
 
 
 def _prepared(day: _Day, what: _What) -> _Call:
