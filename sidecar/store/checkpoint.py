@@ -19,9 +19,9 @@ INTERVAL = 0.25
 ENOUGH, ENOUGH_COMMITS = 2**20, 200
 """Bytes of a write-ahead log, and commits since the last one, from which one is worth it. The log's
 file does not shrink, so its size alone would not tell."""
-BACKSTOP = 16_000
-"""Pages (of 2 KiB, 4 in older files) from which a commit makes one after all: under a load without
-a pause the log is never read to its end from beside, and would grow for ever."""
+BACKSTOP = 32 * 2**20
+"""Bytes of committed pages from which a commit makes one after all: under a load without a pause
+the log is never read to its end from beside, and would grow for ever."""
 
 
 class Checkpointer:
