@@ -21,7 +21,8 @@ if TYPE_CHECKING:
     from hashlib import _Hash as Hash
 
 CALLS = 32
-"""Addresses whose calls are remembered: AWS's, and our own sender's. No recipient is in them."""
+"""Calls that are remembered, for one day and access. Their addresses are AWS's, and name our own
+sender at most: no recipient is in them."""
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 _BLOCK = 64
 _INNER, _OUTER = (bytes(byte ^ pad for byte in range(256)) for pad in (0x36, 0x5C))
