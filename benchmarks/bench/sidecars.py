@@ -120,16 +120,17 @@ class Sidecar:
         home.mkdir(parents=True, exist_ok=True)
         text = configuration if isinstance(configuration, str) else json.dumps(configuration)
         (home / "providers.yaml").write_text(text)
-        # Read through a pipe, as a container's output is, and written elsewhere by somebody else: a
-        # file system that syncs holds up whoever writes a file, and the sidecar watches `home`.
+        # Read through a pipe, as a container's output is, and written by somebody else: a file
+        # system that syncs holds up whoever writes. Not beside the settings: the sidecar watches
+        # their directory.
         self._lines = home / "out" / "lines"
-        self._lines.parent.mkdir()
+        self._lines.parent.mkdir(exist_ok=True)
         self._log = _log_of(home, configuration)
-        began = time.monotonic()
         with self._lines.open("wb") as lines:
             path = {"PATH": os.environ["PATH"]}
             self._reader = spawn(["cat"], cores()[1], path, stdin=subprocess.PIPE, stdout=lines)
         assert self._reader.stdin is not None
+        began = time.monotonic()
         with self._reader.stdin as pipe:
             self.process = spawn(
                 [tree.python, "-m", "sidecar", "run"],

@@ -160,8 +160,6 @@ def throttle_seconds(retry_after: float | None) -> float:
 
 def status_of(attempts: Sequence[Attempt]) -> Status:
     """The terminal status of a delivery with these attempts."""
-    if attempts and attempts[-1].outcome is Outcome.ACCEPTED:  # as nearly always
-        return Status.ACCEPTED
     outcomes = {a.outcome for a in attempts}
     skips = {a.reason for a in attempts if not a.tried}
     if Outcome.ACCEPTED in outcomes:

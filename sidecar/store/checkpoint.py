@@ -20,8 +20,8 @@ ENOUGH, ENOUGH_COMMITS = 2**20, 200
 """Bytes of a write-ahead log, and commits since the last one, from which one is worth it. The log's
 file does not shrink, so its size alone would not tell."""
 BACKSTOP = 32 * 2**20
-"""Bytes from which a commit makes one after all: under a load without a pause the log is never read
-to its end from beside, and would grow for ever."""
+"""Bytes of committed pages from which a commit makes one after all: under a load without a pause
+the log is never read to its end from beside, and would grow for ever."""
 
 
 class Checkpointer:

@@ -248,7 +248,7 @@ class _Database:
             raise LogError("its file system cannot hold a write-ahead log: put it on a local disk")
         execute(f"PRAGMA synchronous = {self._durability}")
         execute(f"PRAGMA journal_size_limit = {_WAL_LIMIT}")
-        (page,) = execute("PRAGMA page_size").fetchone()
+        (page,) = execute("PRAGMA page_size").fetchone()  # 4 KiB in an older file
         execute(f"PRAGMA wal_autocheckpoint = {BACKSTOP // page}")
 
 

@@ -37,7 +37,9 @@ class Headers(Mapping[str, str]):
         return values
 
     def __getitem__(self, name: str) -> str:
-        wanted = name.lower().encode("latin-1", "replace")
+        if not name.isascii():  # bytes are put in lower case within ASCII only
+            return self._values[name.lower()]
+        wanted = name.lower().encode("ascii")
         for one, value in self._raw:
             if one.lower() == wanted:
                 return value.decode("latin-1").strip(" \t")

@@ -8,7 +8,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from sidecar.api.express import AT_ONCE, FEW_AT_ONCE, ExpressLane
+from sidecar.api.express import AT_ONCE, FEW_AT_ONCE, ExpressLane, _field, read
 
 
 def request(number: int, channel: str = "sms") -> bytes:
@@ -123,3 +123,12 @@ async def test_of_those_who_wait_each_channel_has_its_turn(lane, begun):
     for _ in range(5):
         await asyncio.sleep(0)
     assert sorted(begun) == sorted(ids(*range(5 * AT_ONCE), 99))
+
+
+@pytest.mark.parametrize("name", ["Authorization", "authorization", "AUTHORIZATION"])
+def test_what_is_offered_as_a_token_is_not_remembered(name):
+    _field.cache_clear()
+    token = f"{name}: Bearer canary\r\n".encode()
+    found = read(request(1).replace(b"\r\n\r\n", b"\r\n" + token + b"\r\n", 1), Connection())
+    assert found.headers["authorization"] == "Bearer canary"
+    assert _field.cache_info().currsize == 3  # Host, Content-Type, Content-Length

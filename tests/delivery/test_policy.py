@@ -7,17 +7,20 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sidecar.delivery.model import Attempt, Outcome, SkipReason, Status
+from sidecar.delivery.model import Attempt, Money, Outcome, SkipReason, Status
 from sidecar.delivery.policy import (
+    ABSENT,
     RULES,
     ChainPolicy,
     OnRejected,
     OnUnknown,
+    Order,
     Panic,
     duplicate_possible,
     maybe_sent,
     status_of,
     throttle_seconds,
+    total_cost,
 )
 
 
@@ -196,3 +199,38 @@ def test_a_status_says_surely_unsent_only_when_it_is(attempts):
 )
 def test_how_long_a_throttled_provider_is_left_alone(asked, seconds):
     assert throttle_seconds(asked) == seconds
+
+
+@pytest.mark.parametrize("reason", SkipReason)
+def test_a_skip_tells_of_its_provider_unless_it_was_never_there_or_comes_later(reason):
+    silent = ("not_configured", "disabled", "soft_budget", "dearer")
+    assert (reason in ABSENT) == (reason.value in silent)
+
+
+def test_the_words_of_the_order():
+    assert [order.value for order in Order] == ["declared", "cheapest"]
+
+
+@pytest.mark.parametrize(
+    ("costs", "total"),
+    [
+        ([], None),
+        ([None], None),
+        ([None, "0.01 USD"], "0.01 USD"),
+        (["0.01 USD", None], "0.01 USD"),
+        (["0.01 USD", "0.02 USD"], "0.03 USD"),
+        (["0.01 USD", "0.02 USD", "0.04 USD"], "0.07 USD"),
+        (["0 USD", "0.02 USD"], "0.02 USD"),
+        (["0.01 USD", "0 USD"], "0.01 USD"),
+        (["0 EUR", "0.02 USD"], "0.02 USD"),
+        (["0.50 EUR", "0.02 USD"], "0.02 USD"),
+        (["0.02 USD", "0.50 EUR", None], "0.50 EUR"),
+        (["0.02 USD", "0.50 EUR", "0.03 USD"], "0.05 USD"),
+    ],
+)
+def test_the_cost_of_a_trail_is_in_the_currency_of_its_last_that_has_one(costs, total):
+    def money(text):
+        return text and Money(Decimal(text.split()[0]), text.split()[1])
+
+    trail = [Attempt("p", "k", Outcome.UNKNOWN, 0.0, cost=money(cost)) for cost in costs]
+    assert total_cost(trail) == money(total)

@@ -74,15 +74,22 @@ def delivery(*names: str) -> tuple[str, ...]:
     return tuple(f"tests/delivery/test_{name}.py" for name in names)
 
 
+MONEY = "tests/money/test_chains.py"
 RELOAD = "from_one_configuration_to_the_next"
 TARGETS = (
     Target("sidecar.privacy", "mask", ("tests/test_privacy.py",)),
     Target("sidecar.redaction", "Redactor", ("tests/test_logs.py",)),
     Target("sidecar.delivery.policy", "", delivery("policy", "chain", "panic")),
     Target(
-        "sidecar.delivery.attempt", "", delivery("attempt", "chain", "discretion", "determinism")
+        "sidecar.delivery.attempt",
+        "",
+        (*delivery("attempt", "second_look", "chain", "discretion", "determinism"), MONEY),
     ),
-    Target("sidecar.delivery.chain", "", delivery("chain", "panic", "room", RELOAD, "determinism")),
+    Target(
+        "sidecar.delivery.chain",
+        "",
+        (*delivery("chain", "panic", "room", RELOAD, "determinism"), MONEY),
+    ),
     Target(
         "sidecar.delivery.breaker",
         "",

@@ -6,7 +6,7 @@ from contextlib import closing
 import pytest
 
 from harness.process import wait_for
-from sidecar.store import checkpoint
+from sidecar.store import checkpoint, sqlite
 from sidecar.store.sqlite import PAGE, SqliteLog
 
 
@@ -25,7 +25,7 @@ async def test_what_was_committed_comes_into_the_file_while_the_log_is_open(tmp_
     before = size_of(path)
     for number in range(250):  # 5 MB
         await write(log, claim_of, number)
-    # A commit would checkpoint from BACKSTOP on, 32 MB: this is the thread's doing.
+    # A commit would checkpoint from BACKSTOP bytes on, 32 MB: this is the thread's doing.
     wait_for(lambda: size_of(path) - before > 80 * 20_000, "the checkpoint")
     await log.close()
 
@@ -60,6 +60,32 @@ def page_of(path):
         return database.execute("PRAGMA page_size").fetchone()[0]
 
 
+def with_pages_of(path, size):
+    """The file as an earlier release made it."""
+    with closing(sqlite3.connect(path)) as database:
+        database.execute("PRAGMA journal_mode = DELETE")
+        database.execute(f"PRAGMA page_size = {size}")
+        database.execute("VACUUM")
+
+
+@pytest.mark.parametrize("size", [PAGE, 8_192])
+async def test_the_backstop_is_so_many_bytes_whatever_a_page_has(
+    tmp_path, claim_of, monkeypatch, size
+):
+    monkeypatch.setattr(checkpoint, "INTERVAL", 3600.0)  # no checkpoint from beside
+    monkeypatch.setattr(sqlite, "BACKSTOP", 2**18)
+    path = tmp_path / "deliveries.db"
+    log = SqliteLog(path)
+    await log.open()
+    await log.close()
+    with_pages_of(path, size)
+    await log.open()
+    for number in range(60):  # more than 1 MB
+        await write(log, claim_of, number)
+    assert size_of(tmp_path / "deliveries.db-wal") < 2**19
+    await log.close()
+
+
 @pytest.mark.parametrize("size", [512, 4_096, 65_536])
 async def test_a_file_keeps_the_pages_that_it_was_made_with(tmp_path, claim_of, size):
     path = tmp_path / "deliveries.db"
@@ -68,10 +94,7 @@ async def test_a_file_keeps_the_pages_that_it_was_made_with(tmp_path, claim_of, 
     await write(log, claim_of, 1)
     await log.close()
     assert page_of(path) == PAGE
-    with closing(sqlite3.connect(path)) as database:  # as an earlier release made it
-        database.execute("PRAGMA journal_mode = DELETE")
-        database.execute(f"PRAGMA page_size = {size}")
-        database.execute("VACUUM")
+    with_pages_of(path, size)
     await log.open()
     await write(log, claim_of, 2)
     found = await log.get("d-1")

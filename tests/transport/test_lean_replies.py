@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sidecar.delivery.errors import Unknown
-from sidecar.wire.reply import HEAD_LIMIT, ReplyReader
+from sidecar.wire.reply import HEAD_LIMIT, Headers, ReplyReader
 
 
 @pytest.fixture(params=["lean"], autouse=True)
@@ -170,6 +170,13 @@ def test_headers_are_case_insensitive_and_the_first_of_a_name_counts():
     assert headers.get("Z", "") == ""
     assert (sorted(headers), len(headers)) == (["content-length", "x-id", "y"], 3)
     assert "\xfc" not in repr(headers)
+
+
+def test_a_name_beyond_ascii_is_no_other_and_what_is_listed_is_found():
+    headers = Headers([(b"X-?", b"1"), (b"X-\xc0", b"2")])  # the parser lets no such name in
+    assert "x-\u0100" not in headers
+    assert dict(headers) == {"x-?": "1", "x-\xe0": "2"}
+    assert headers["X-\xc0"] == "2"
 
 
 def test_a_trailer_is_no_header():

@@ -79,10 +79,19 @@ def test_no_text_breaks_it(text):
         (b'{"id": [-18446744073709551617]}', {"id": [-18446744073709551617]}),
         (b'{"text": "\\ud800"}', {"text": "\ud800"}),
         ('{"id": "m-1"}'.encode("utf-16"), {"id": "m-1"}),
+        (b'{"id": 18446744073709551616}', {"id": 2**64}),
+        (b'{"a": [{"id": -9223372036854775809}]}', {"a": [{"id": -(2**63) - 1}]}),
+        (b'{"id": ' + b"9" * 300 + b"}", {"id": 10**300 - 1}),
+        (b'{"n": 0.1234567890123456789012}', {"n": 0.1234567890123456789012}),
+        (b'{"n": [NaN], "n": [1e400]}', {"n": [float("inf")]}),
+        (b'{"half": "\\ud800"}', {"half": "\ud800"}),
+        ('{"a": "\u00e9"}'.encode("utf-16"), {"a": "\u00e9"}),
     ],
 )
 def test_the_body_as_an_object_or_nothing(body, value):
-    assert reply(body=body).json() == value
+    found = reply(body=body).json()
+    assert found == value
+    assert repr(found) == repr(value)  # an integer of any size is no float
 
 
 @given(

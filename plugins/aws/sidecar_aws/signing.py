@@ -21,7 +21,8 @@ if TYPE_CHECKING:
     from hashlib import _Hash as Hash
 
 CALLS = 32
-"""Addresses whose calls are remembered: AWS's, and our own sender's. No recipient is in them."""
+"""Calls that are remembered, for one day and access. Their addresses are AWS's, and name our own
+sender at most: no recipient is in them."""
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 _BLOCK = 64
 _INNER, _OUTER = (bytes(byte ^ pad for byte in range(256)) for pad in (0x36, 0x5C))
@@ -33,12 +34,16 @@ class _Call(NamedTuple):
     """What the signatures of calls to one address have in common on one day.
 
     `asked` stands before the time in what is signed, and `named` behind it; `sent` are headers.
+    The session token is in both of the latter.
     """
 
     asked: str
     named: str
     sent: dict[str, str]
     login: str
+
+    def __repr__(self) -> str:
+        return f"_Call({self.login!r})"
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +57,6 @@ class _Day:
     access: Access
     date: str
     scope: str
-    key: bytes = field(repr=False)
     token: dict[str, str] = field(repr=False)
     token_line: str = field(repr=False)
     inner: Hash = field(repr=False)
@@ -120,7 +124,7 @@ class Signer:
         line = f"x-amz-security-token:{' '.join(token.split())}\n" if token else ""
         block = key.ljust(_BLOCK, b"\0")
         inner, outer = sha256(block.translate(_INNER)), sha256(block.translate(_OUTER))
-        return _Day(access, date, "/".join(scope), key, sent, line, inner, outer)
+        return _Day(access, date, "/".join(scope), sent, line, inner, outer)
 
 
 def _prepared(day: _Day, what: _What) -> _Call:

@@ -16,7 +16,7 @@ from sidecar_aws.access import Access, Keys
 from sidecar_aws.eum import ID, Eum, EumConfig
 from sidecar_aws.ses import TAG, Ses, SesConfig
 from sidecar_aws.ses_account import ACCOUNT, IDENTITIES
-from sidecar_aws.signing import Signer
+from sidecar_aws.signing import CALLS, Signer
 from sidecar_aws.sns import Sns, SnsConfig
 from sidecar_aws.wire import _FORM
 
@@ -117,6 +117,27 @@ def test_a_kept_key_is_never_an_old_one(life, clock):
         assert signed == by_botocore(access, "ses", "POST", url, None, b"x")
 
 
+def test_what_is_kept_of_one_call_is_of_no_other(clock):
+    signer, other = Signer("ses", clock), Signer("sns", clock)
+    held = [Keys("AKID", "one", "canary-token"), Keys("AKID", "two")]
+    calls = [
+        (method, f"{endpoint}/{number}", content_type, b"x", target)
+        for number in range(CALLS)  # of each kind, so that more are made than are kept
+        for endpoint in ENDPOINTS[:2]
+        for method, content_type, target in [
+            ("GET", None, None), ("POST", "application/json", None), ("POST", None, "T.One"),
+        ]
+    ]  # fmt: skip
+    for at, keys in [(NOON, held[0]), (NOON + DAY / 2, held[0]), (NOON + DAY / 2, held[1])]:
+        clock.seconds, access = at, Access(ENDPOINTS[0], "eu-west-1", keys)
+        for call in calls + calls[-3:] * 2:  # those are at hand
+            signed = signer.sign(access, *call)
+            assert signed == by_botocore(access, "ses", *call)
+            signed.clear()  # the caller's own
+            assert other.sign(access, *call) == by_botocore(access, "sns", *call)
+        assert len(signer._day.calls) <= CALLS
+
+
 def test_the_key_of_a_day_is_derived_once_and_anew_after_midnight_or_a_renewal(monkeypatch, clock):
     derived = []
     derive = Signer._derive
@@ -142,7 +163,7 @@ def test_no_secret_prints():
     keys = Keys("AKIDEXAMPLE", "canary-secret", "canary-token")
     signer.sign(Access(ENDPOINTS[0], "eu-west-1", keys), "GET", f"{ENDPOINTS[0]}/", None, b"")
     assert "canary" not in repr(signer._day)
-    assert repr(signer._day.key) not in repr(signer._day)
+    assert "canary" not in repr(list(signer._day.calls.values()))
 
 
 @settings(max_examples=200, deadline=None)
