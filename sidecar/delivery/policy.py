@@ -143,8 +143,8 @@ def total_cost(attempts: Sequence[Attempt]) -> Money | None:
     None where none has one; amounts in other currencies are left to the trail.
     """
     costs = [attempt.cost for attempt in attempts if attempt.cost is not None]
-    if len(costs) < 2:
-        return costs[0] if costs else None
+    if not costs:
+        return None
     last = costs[-1]
     # What surely was not billed is zero, and nearly all but the last are.
     others = [c.amount for c in costs[:-1] if c.amount and c.currency == last.currency]

@@ -37,10 +37,11 @@ def run(box, message):
     return run_attempt
 
 
-async def test_a_receipt_is_an_acceptance(run, box):
-    ended = await run(Receipt("SM1", simulated=True))
+@pytest.mark.parametrize("simulated", [True, False])
+async def test_a_receipt_is_an_acceptance(run, box, simulated):
+    ended = await run(Receipt("SM1", simulated=simulated))
     assert (ended.outcome, ended.provider_message_id) == (Outcome.ACCEPTED, "SM1")
-    assert (ended.simulated, ended.final) == (True, False)
+    assert (ended.simulated, ended.final) == (simulated, False)
     assert ended.circuit == "closed 0/5"
     assert box.links["p"].last_success_at == 1000.0
     assert box.links["p"].zombies == 0

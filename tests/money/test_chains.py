@@ -47,6 +47,14 @@ async def test_who_has_no_tariff_has_no_cost(declared):
     assert (accepted.cost, accepted.units) == (None, 0)
 
 
+async def test_what_has_no_price_has_no_cost_and_is_counted(declared):
+    declared.add("one", tariff(None), None, Refused("x"))
+    assert [(a.cost, a.units) for _ in range(2) for a in await declared.deliver()] == [
+        (None, 0),
+        (None, 1),
+    ]
+
+
 async def test_at_the_limit_a_provider_is_passed_by(declared):
     declared.add("one", CENT, budget(monthly="0.02", soft="1"))
     declared.add("two", tariff("0.05"))
