@@ -68,6 +68,8 @@ def production_access(
     otp-sidecar aws production-access --request --contact ops@example.com
         --website https://example.com --use-case "Login codes to our customers"
     """  # noqa: D301  # click reads a backspace, and no backslash
+    if not request and (use_case or website or contacts):
+        raise click.UsageError("--use-case, --website and --contact are for --request: add it")
     details = _details(use_case, website, contacts, mail_type, language) if request else {}
     from sidecar_aws.calls import account
 

@@ -55,6 +55,16 @@ async def test_a_second_request_for_production_access_says_where_the_first_one_i
     assert "see its case in the AWS Support Center" in done.stderr
 
 
+@pytest.mark.parametrize(
+    "option",
+    [("--website", "https://example.com"), ("--use-case", "Codes"), ("--contact", "a@example.com")],
+)
+async def test_what_is_said_for_a_request_is_not_ignored_without_one(against, option):
+    done, requests = await against([], "production-access", *option)
+    assert (done.returncode, done.stdout, len(requests)) == (2, "", 0)
+    assert "for --request: add it" in done.stderr
+
+
 @pytest.mark.parametrize("answer", [Answer(200, {}, b"<html>"), Answer(200), Answer(fault="eof")])
 async def test_what_does_not_speak_like_aws_is_unavailable(against, answer):
     for command in ("production-access", "quota", "sender-status"):
