@@ -21,9 +21,10 @@ class NotedJournal:
     def __init__(self, says: bool | Exception = True) -> None:
         self.says = says
         self.calls: list[tuple[str, tuple[Attempt, ...]]] = []
+        self.ends: list[tuple[Attempt, ...]] = []
 
     def ended(self, attempts: Sequence[Attempt]) -> None:
-        pass
+        self.ends.append(tuple(attempts))
 
     async def sending(self, link: Link, so_far: Sequence[Attempt], bill: Bill | None) -> bool:
         self.calls.append((link.name, tuple(so_far)))

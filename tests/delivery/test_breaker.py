@@ -53,6 +53,16 @@ def test_the_defaults_of_a_breaker():
     )
 
 
+# the lease of a trial
+
+
+def test_a_trial_that_the_operator_ended_holds_up_none_of_the_next_circuit(make, clock):
+    breaker = half_opened(make(recovery_timeout=1.0), clock)
+    assert breaker.start(60.0) is not None
+    breaker.reset()
+    assert half_opened(breaker, clock).start(LEASE) is not None
+
+
 # closed
 
 

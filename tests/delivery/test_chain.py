@@ -305,6 +305,7 @@ async def test_when_the_time_is_spent_the_rest_is_skipped(box, trail):
         "c:deadline",
         "d:deadline",
     ]
+    assert [name for name, _ in box.journal.calls] == ["a", "b"], "none is announced in vain"
 
 
 async def test_a_log_that_takes_its_time_does_not_make_an_attempt_late(box, trail):
@@ -376,6 +377,24 @@ async def test_the_journal_is_written_before_every_call(box, trail):
     ]
 
 
+async def test_the_journal_hears_of_every_end_with_all_that_led_to_it(box, trail):
+    box.link("a", Unavailable("x"))
+    box.link("off", enabled=False)
+    box.link("b")
+    await box.deliver()
+    assert [trail(attempts) for attempts in box.journal.ends] == [
+        ["a:unavailable"],
+        ["a:unavailable", "off:disabled", "b:accepted"],
+    ]
+
+
+async def test_the_journal_hears_of_the_end_of_a_panic_probe(box, trail):
+    box.link("a")
+    box.break_down("a")
+    await box.deliver()
+    assert [trail(attempts) for attempts in box.journal.ends] == [["a:circuit_open", "a:accepted"]]
+
+
 async def test_a_skipped_provider_is_told_to_the_journal_with_the_next_call_only(box, trail):
     box.link("off", enabled=False)
     box.link("a")
@@ -394,6 +413,26 @@ async def test_a_skip_that_comes_as_it_was_foreseen_is_not_told_anew(box, messag
     attempts = await box.chain.deliver(message, box.clock.monotonic() + 10.0, box.journal, foreseen)
     assert trail(attempts) == ["a:circuit_open", "b:accepted"]
     assert attempts[0] is foreseen[0]
+
+
+async def test_all_the_skips_that_come_as_they_were_foreseen_are_not_told_anew(box, message):
+    for name in "abcd":
+        box.link(name)
+    box.break_down("a", "b", "c")
+    foreseen, _ = box.chain.foresee(message)
+    attempts = await box.chain.deliver(message, box.clock.monotonic() + 10.0, box.journal, foreseen)
+    assert all(one is other for one, other in zip(attempts, foreseen, strict=False))
+    assert len(foreseen) == 3
+
+
+async def test_a_skip_of_another_provider_than_was_foreseen_is_told_anew(box, message, trail):
+    for name in "abc":
+        box.link(name)
+    box.break_down("a", "b")
+    foreseen, _ = box.chain.foresee(message)
+    deadline = box.clock.monotonic() + 10.0
+    attempts = await box.chain.deliver(message, deadline, box.journal, foreseen[::-1])
+    assert trail(attempts) == ["a:circuit_open", "b:circuit_open", "c:accepted"]
 
 
 async def test_a_skip_for_another_reason_than_was_foreseen_is_told_anew(box, message, trail):

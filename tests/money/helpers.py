@@ -80,9 +80,9 @@ class Chained:
         room = Room(Limits(), self.clock)
         return Chain("sms", self.links, self.policy, room, self.clock)
 
-    async def deliver(self, one=None):
+    async def deliver(self, one=None, journal=None):
         deadline = self.clock.monotonic() + 10.0
-        return await self.chain.deliver(one or message(), deadline, Quiet())
+        return await self.chain.deliver(one or message(), deadline, journal or Quiet())
 
     async def trail(self, one=None):
         """`name:outcome`, or `name:reason` of who was skipped."""

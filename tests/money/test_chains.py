@@ -5,7 +5,7 @@ from decimal import Decimal
 
 import pytest
 
-from money.helpers import Chained, budget, message, moment, tariff
+from money.helpers import Chained, Quiet, budget, message, moment, tariff
 from sidecar.delivery.errors import Misconfigured, Refused, Unavailable, Unknown
 from sidecar.delivery.model import Money, SkipReason
 from sidecar.delivery.policy import Order, total_cost
@@ -150,10 +150,61 @@ async def test_what_is_foreseen_is_in_the_order_of_the_message(cheapest):
     assert ([a.provider for a in passed_by], link.name) == (["dear"], "cheap")
 
 
+async def half_open(declared):
+    """A link whose circuit lets one trial through."""
+    one = declared.add("one", CENT, None, Unavailable("x"))
+    await declared.deliver()
+    declared.clock.advance(one.breaker.seconds_to_half_open())
+    return one
+
+
 async def test_a_till_that_fails_holds_no_place_and_no_permit(declared, monkeypatch):
-    one = declared.add("one", CENT)
+    one = await half_open(declared)
     monkeypatch.setattr(one.till, "reserve", lambda _: 1 / 0)
     for _ in range(3):
         with pytest.raises(ZeroDivisionError):
             await declared.deliver()
     assert (one.in_flight, declared.chain.room.in_flight) == (0, 0)
+    assert one.breaker.barred_by() is None
+
+
+async def test_a_till_that_gives_nothing_in_the_last_moment_holds_no_permit(declared, monkeypatch):
+    one = await half_open(declared)
+    monkeypatch.setattr(one.till, "reserve", lambda _: SkipReason.OVER_BUDGET)
+    assert await declared.trail() == ["one:over_budget"]
+    assert one.breaker.barred_by() is None
+    assert not one.in_flight
+
+
+async def test_trials_that_are_paid_for_close_the_circuit(declared):
+    one = await half_open(declared)
+    assert [await declared.trail() for _ in range(2)] == [["one:accepted"]] * 2
+    assert one.breaker.state == "closed"
+
+
+async def test_a_call_that_the_log_does_not_take_costs_nothing(declared):
+    class Refusing(Quiet):
+        async def sending(self, link, so_far, bill):
+            return False
+
+    one = declared.add("one", CENT)
+    (skipped,) = await declared.deliver(journal=Refusing())
+    assert skipped.reason is SkipReason.LOG_UNAVAILABLE
+    assert spent(one) == 0
+    assert one.till.books.account("one", "USD", "monthly").held == 0
+
+
+async def test_a_call_that_is_cut_off_may_have_been_taken_and_is_billed(declared):
+    called = asyncio.Event()
+
+    async def never(message):
+        called.set()
+        await asyncio.get_running_loop().create_future()
+
+    one = declared.add("one", CENT, None, never)
+    sending = asyncio.create_task(declared.deliver())
+    await called.wait()
+    sending.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await sending
+    assert spent(one) == Decimal("0.01")
