@@ -41,7 +41,8 @@ async def within(seconds: float, log: DeliveryLog, operation: Awaitable[T]) -> T
 class Journal:
     """The log as one delivery's chain sees it; `complete` tells whether it took every row.
 
-    `ahead` are the attempts that were written with the claim, the last one about to be made.
+    `ahead` are the attempts that were written with the claim, the last one about to be made; where
+    it comes so, it is the one under way, with the time that the log has.
     """
 
     def __init__(

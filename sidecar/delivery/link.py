@@ -176,7 +176,7 @@ class Link:
         if self.provider is None:
             return SkipReason.BROKEN if self.broken else SkipReason.NOT_CONFIGURED
         until = self.standing.throttled_until
-        if until > NEVER and until > self.clock.monotonic():
+        if until > NEVER and until > self.clock.monotonic():  # the clock is asked if need be alone
             return SkipReason.THROTTLED
         for gate in self.gates:
             if (reason := gate.shut(message)) is not None:
