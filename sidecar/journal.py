@@ -27,13 +27,15 @@ def complain(step: str, error: BaseException) -> None:
     structlog.get_logger().error("log_unavailable", step=step, reason=why)
 
 
-async def within(seconds: float, log: DeliveryLog, operation: Awaitable[T]) -> T:
+def within(seconds: float, log: DeliveryLog, operation: Awaitable[T]) -> Awaitable[T]:
     """What an operation of `log` gives. Raises TimeoutError after `seconds`.
 
     Where the log's own bound comes first, that one is enough: a timer costs more than the row.
     """
-    if log.answers_within < seconds:
-        return await operation
+    return operation if log.answers_within < seconds else _bounded(seconds, operation)
+
+
+async def _bounded(seconds: float, operation: Awaitable[T]) -> T:
     async with asyncio.timeout(seconds):
         return await operation
 

@@ -66,6 +66,10 @@ class ManualClock:
             ringing.cancel()
         return future.done()
 
+    async def expect(self, signal: asyncio.Future[None], seconds: float) -> None:
+        if not await self.wait(signal, seconds):
+            signal.set_result(None)
+
 
 Step = Receipt | BaseException | Callable[[Message], Any]
 

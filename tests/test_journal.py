@@ -28,7 +28,7 @@ async def test_what_the_log_bounds_itself_is_not_cut_off_by_another_timer():
 
 
 async def test_a_cancelled_caller_cancels_the_operation():
-    log = SimpleNamespace(answers_within=SHORT)
+    log = SimpleNamespace(answers_within=LONG)
     answer = asyncio.get_running_loop().create_future()
     caller = asyncio.create_task(within(LONG, log, answer))
     await asyncio.sleep(0)

@@ -96,11 +96,14 @@ async def _were_rotated(link: Link, left: float) -> bool:
 
 async def _bounded(link: Link, message: Message, timeout: float) -> Result:
     assert link.provider is not None, "a link without a provider gives no permit"
-    call = asyncio.get_running_loop().create_task(
-        _call(link.provider, message, timeout), name=f"attempt {link.name} {message.id}"
+    loop = asyncio.get_running_loop()
+    over = loop.create_future()
+    call = loop.create_task(
+        _call(link.provider, message, timeout, over), name=f"attempt {link.name} {message.id}"
     )
     try:
-        if await link.clock.wait(call, timeout + GRACE):
+        await link.clock.expect(over, timeout + GRACE)
+        if call.done():
             return _result_of(call)
         call.cancel()
         await link.clock.wait(call, FAREWELL)
@@ -115,7 +118,10 @@ async def _bounded(link: Link, message: Message, timeout: float) -> Result:
             link.abandon(call)
 
 
-async def _call(provider: Provider[Any], message: Message, timeout: float) -> Result:
+async def _call(
+    provider: Provider[Any], message: Message, timeout: float, over: asyncio.Future[None]
+) -> Result:
+    """The call; where it ends, `over` is set, a step of the loop before its task would tell."""
     # BaseException: a SystemExit or KeyboardInterrupt that leaves a task stops the event loop.
     try:
         return _receipt_or_crash(await provider.send(message, timeout=timeout))
@@ -127,6 +133,9 @@ async def _call(provider: Provider[Any], message: Message, timeout: float) -> Re
         return Result(Outcome.UNKNOWN, f"no answer within {timeout:.1f} s")
     except BaseException as error:  # noqa: BLE001
         return _crash(error)
+    finally:
+        if not over.done():
+            over.set_result(None)
 
 
 def _receipt_or_crash(answer: object) -> Result:

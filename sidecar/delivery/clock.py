@@ -23,6 +23,9 @@ class Clock(Protocol):
     async def wait(self, future: asyncio.Future[Any], seconds: float) -> bool:
         """Wait for `future`, at most `seconds`; True when it is done. Never cancels it."""
 
+    async def expect(self, signal: asyncio.Future[None], seconds: float) -> None:
+        """Wait for a future that is the caller's own; after `seconds` it is set all the same."""
+
 
 FOLLOWED = 60.0
 """Seconds by which the machine's clock may be corrected at a time, and `time()` goes along."""
@@ -68,26 +71,31 @@ class SystemClock:
         # the price of asyncio.wait, which is made for many.
         if future.done():
             return True
-        loop = asyncio.get_running_loop()
-        timeouts = self._timeouts
-        if timeouts is None or timeouts.loop is not loop:
-            timeouts = self._timeouts = Timeouts(loop)
-        waiter = loop.create_future()
-        wake = partial(_release, waiter)
-        timeout = timeouts.at(loop.time() + max(0.0, seconds), wake)
+        signal = asyncio.get_running_loop().create_future()
+        wake = partial(_set, signal)
         future.add_done_callback(wake)
         try:
-            await waiter
+            await self.expect(signal, seconds)
         finally:
-            timeouts.call_off(timeout)
             if not future.done():
                 future.remove_done_callback(wake)
         return future.done()
 
+    async def expect(self, signal: asyncio.Future[None], seconds: float) -> None:
+        loop = signal.get_loop()
+        timeouts = self._timeouts
+        if timeouts is None or timeouts.loop is not loop:
+            timeouts = self._timeouts = Timeouts(loop)
+        timeout = timeouts.at(loop.time() + max(0.0, seconds), partial(_set, signal))
+        try:
+            await signal
+        finally:
+            timeouts.call_off(timeout)
 
-def _release(waiter: asyncio.Future[None], *_: object) -> None:
-    if not waiter.done():
-        waiter.set_result(None)
+
+def _set(signal: asyncio.Future[None], *_: object) -> None:
+    if not signal.done():
+        signal.set_result(None)
 
 
 # Seconds that also count while the machine sleeps; those of `monotonic` do not on Linux.

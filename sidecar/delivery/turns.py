@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
+from collections.abc import Callable
 
 LATELY = 1.0
 """Seconds for which a channel is expected back: a send every now and then meets no burst whole."""
@@ -20,10 +21,12 @@ class Turns:
     """While several channels have sends under way, each gets one step in one turn of the loop.
 
     A channel that is alone, and has been for a while, never waits: what comes together is cheapest
-    together. `enter` and `leave` count the sends of a channel.
+    together. `enter` and `leave` count the sends of a channel. `beside(True)` is told where a second
+    channel has come, and `beside(False)` where one is left alone.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, beside: Callable[[bool], None] = lambda _: None) -> None:
+        self._beside = beside
         self._sends: dict[str, int] = {}
         self._left: dict[str, float] = {}  # when the last send of a channel ended
         self._shared_until = NEVER  # seconds on the loop's clock
@@ -36,6 +39,8 @@ class Turns:
         self._sends[channel] = sends + 1
         if not sends:
             self._look()
+            if len(self._sends) == 2:
+                self._beside(True)
 
     def leave(self, channel: str) -> None:
         self._sends[channel] -= 1
@@ -43,6 +48,8 @@ class Turns:
             del self._sends[channel]
             self._left[channel] = asyncio.get_running_loop().time()
             self._look()
+            if len(self._sends) == 1:
+                self._beside(False)
 
     def take(self, channel: str) -> asyncio.Future[None] | None:
         """What to wait for until the channel may make a step; None where it may at once."""
