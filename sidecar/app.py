@@ -166,7 +166,8 @@ class Sidecar:
         )
         self._metrics.watch(self._dispatcher, self.links, lambda: self._reloader.state)
         self._keep(keep_tidy(self._log, self._clock, lambda: self.config.log.retention))
-        self._keep(self._keep_small())
+        sends = self._dispatcher
+        self._keep(memory.watch(lambda: sends.begun, lambda: sends.under_way))
         self._stack.push_async_callback(self._close_providers)
         self._stack.push_async_callback(self._dispatcher.stop)
 
@@ -209,12 +210,6 @@ class Sidecar:
         if now - self._ready[0] >= READY_CACHE:
             self._ready = (now, await why_not_writable(self._log))
         return self._ready[1]
-
-    async def _keep_small(self) -> None:
-        thrift = memory.Thrift(lambda: self._dispatcher.begun, lambda: self._dispatcher.under_way)
-        while True:
-            await asyncio.sleep(memory.INTERVAL)
-            thrift.look()
 
     async def _close_providers(self) -> None:
         await close_all(self._world.providers())

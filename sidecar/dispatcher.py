@@ -34,9 +34,9 @@ from sidecar.store.recovery import under_way
 
 LAST_MOMENT = 0.2
 """Seconds past its deadline that an answer waits until its end is written."""
-SWITCH, SWITCH_BESIDE = 0.005, 0.0005
-"""Seconds that a thread waits for Python's lock before whoever holds it is asked for it: with one
-channel at work, which is Python's own measure, and with several."""
+SWITCH, SWITCH_SHARED = 0.005, 0.0005
+"""Seconds that a thread waits for Python's lock before whoever holds it is asked for it: Python's
+own measure, and the one where several channels are at work."""
 UNWRITTEN_LIMIT = 10_000
 """Ended deliveries kept in memory while the log cannot be written; beyond, no send is begun."""
 
@@ -272,13 +272,13 @@ class Dispatcher:
         _retrieve(task)
 
 
-def _share(beside: bool) -> None:
-    """Let the log's thread have the interpreter sooner while channels are at work beside another.
+def _share(channels: int) -> None:
+    """Let the log's thread have the interpreter sooner while more than one channel is at work.
 
-    A busy loop gives it away when the thread has waited for this long, and a burst of one channel
-    is all that keeps the other's rows waiting. A channel alone is quicker by Python's own measure.
+    A busy loop gives it away when the thread has waited so long, and in a burst of one channel the
+    other's rows wait with it. A channel alone is quicker by Python's own measure.
     """
-    sys.setswitchinterval(SWITCH_BESIDE if beside else SWITCH)
+    sys.setswitchinterval(SWITCH_SHARED if channels > 1 else SWITCH)
 
 
 def _retrieve(task: asyncio.Task[Delivery]) -> None:

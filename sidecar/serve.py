@@ -91,11 +91,10 @@ def _spare_the_collector() -> None:
     """What was imported and built stays: no collection need look at it again.
 
     There was none since the process began (`sidecar.__main__`), and there is none now: for 40 ms of
-    everybody's start it would find some 2,000 small objects. Requests leave few cycles, so
-    collections can be rare; each one stalls every send under way.
+    everybody's start it would find some 2,000 small objects. How often it looks at what comes
+    later is `sidecar.memory`'s.
     """
     gc.freeze()
-    gc.set_threshold(10_000, 20, 50)
     gc.enable()
 
 

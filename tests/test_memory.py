@@ -6,7 +6,7 @@ import gc
 
 import pytest
 
-from sidecar.memory import QUIET, Thrift, give_back, resident
+from sidecar.memory import EACH, QUIET, YOUNG, Threshold, Thrift, give_back, resident
 
 
 class Process:
@@ -81,3 +81,36 @@ def test_it_can_be_done_and_seen_here():
     finally:
         gc.enable()
     assert resident() > 2**20 or resident() == 0
+
+
+@pytest.fixture
+def threshold(process):
+    before = gc.get_threshold()
+    yield Threshold(lambda: process.under_way)
+    gc.set_threshold(*before)
+
+
+def test_what_is_under_way_is_not_looked_through_for_garbage(process, threshold):
+    process.under_way = 2_000
+    threshold.look()
+    gc.collect()
+    looks = collections()
+    crowd = [[] for _ in range(EACH * 2_000)]
+    assert (collections(), len(crowd)) == (looks, EACH * 2_000)
+    crowd += [[] for _ in range(2 * YOUNG)]  # what is more than that may be garbage
+    assert collections() > looks
+
+
+def test_a_crowd_is_reckoned_with_a_while_after_it_has_gone(process, threshold):
+    process.under_way = 2_000
+    threshold.look()
+    process.under_way = 0
+    threshold.look()
+    assert YOUNG < gc.get_threshold()[0] < YOUNG + EACH * 2_000
+    for _ in range(99):
+        threshold.look()
+    assert gc.get_threshold()[0] == YOUNG
+
+
+def collections():
+    return sum(one["collections"] for one in gc.get_stats())

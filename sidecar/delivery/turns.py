@@ -21,12 +21,12 @@ class Turns:
     """While several channels have sends under way, each gets one step in one turn of the loop.
 
     A channel that is alone, and has been for a while, never waits: what comes together is cheapest
-    together. `enter` and `leave` count the sends of a channel. `beside(True)` is told where a second
-    channel has come, and `beside(False)` where one is left alone.
+    together. `enter` and `leave` count the sends of a channel. `at_work` hears how many channels
+    have some, when that changes.
     """
 
-    def __init__(self, beside: Callable[[bool], None] = lambda _: None) -> None:
-        self._beside = beside
+    def __init__(self, at_work: Callable[[int], None] = lambda _: None) -> None:
+        self._at_work = at_work
         self._sends: dict[str, int] = {}
         self._left: dict[str, float] = {}  # when the last send of a channel ended
         self._shared_until = NEVER  # seconds on the loop's clock
@@ -39,8 +39,7 @@ class Turns:
         self._sends[channel] = sends + 1
         if not sends:
             self._look()
-            if len(self._sends) == 2:
-                self._beside(True)
+            self._at_work(len(self._sends))
 
     def leave(self, channel: str) -> None:
         self._sends[channel] -= 1
@@ -48,8 +47,7 @@ class Turns:
             del self._sends[channel]
             self._left[channel] = asyncio.get_running_loop().time()
             self._look()
-            if len(self._sends) == 1:
-                self._beside(False)
+            self._at_work(len(self._sends))
 
     def take(self, channel: str) -> asyncio.Future[None] | None:
         """What to wait for until the channel may make a step; None where it may at once."""

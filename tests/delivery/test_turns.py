@@ -143,3 +143,13 @@ def test_it_is_shared_exactly_where_two_are_at_work_or_have_been_within_a_second
         del loop.time
 
     asyncio.run(play())
+
+
+async def test_how_many_channels_are_at_work_is_told():
+    heard = []
+    turns = Turns(heard.append)
+    for channel in ("sms", "sms", "email"):
+        turns.enter(channel)
+    for channel in ("sms", "email", "sms"):
+        turns.leave(channel)
+    assert heard == [1, 2, 1, 0]
