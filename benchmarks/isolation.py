@@ -1,14 +1,17 @@
 """What a slow provider on one channel costs the other: its times with and without that load.
 
     PYTHONPATH=tests python benchmarks/isolation.py [--rounds 4] [--mails 800] [--callers 200]
-        [--spread 0.2] [--pin]
+        [--spread 0.2] [--fresh] [--pin]
 
 An SMS provider takes 2 s for each message, and some hundred callers wait for it, each sending again
 when it is answered: with a spread of 0 all of them in the same instant, which is the worst, and
 with 0.2 after 1.6 to 2.4 s, as vendors answer. Beside that a mail is sent every 10 ms, whether or
 not the one before has been answered, through all that those callers do. Phases with and without the
 load take turns, so that a machine that slows down slows both. The goal: a p99 within 1.5 times.
-`--pin` gives the sidecar a core of its own and the tools another.
+
+Everybody keeps connections, as HTTP clients do; with `--fresh` each send makes one of its own, so a
+mail waits behind two hundred of them at the listener already. `--pin` gives the sidecar a core of
+its own and the tools another.
 """
 
 from __future__ import annotations
@@ -24,7 +27,7 @@ import tempfile
 from contextlib import suppress
 from pathlib import Path
 
-from harness.crowd import send
+from harness.crowd import request
 from harness.process import Sidecar
 
 SLOW = 2.0
@@ -61,19 +64,50 @@ async def vendor(seconds: float, head: str, body: bytes, spread: float = 0.0) ->
     return await asyncio.start_server(serve, "127.0.0.1", 0, backlog=1024)
 
 
+class Caller:
+    """An HTTP client of the sidecar. `fresh` makes a connection for every send."""
+
+    def __init__(self, port: int, *, fresh: bool) -> None:
+        self._port = port
+        self._fresh = fresh
+        self._idle: list[tuple[asyncio.StreamReader, asyncio.StreamWriter]] = []
+
+    async def send(self, channel: str) -> int:
+        """The status of the answer."""
+        if self._idle:
+            reader, writer = self._idle.pop()
+        else:
+            reader, writer = await asyncio.open_connection("127.0.0.1", self._port)
+        try:
+            writer.write(request(channel))
+            head = (await reader.readuntil(b"\r\n\r\n")).lower()
+            await reader.readexactly(
+                int(head.partition(b"content-length:")[2].split(b"\r\n", 1)[0])
+            )
+        except BaseException:
+            writer.close()
+            raise
+        if self._fresh:
+            writer.close()
+        else:
+            self._idle.append((reader, writer))
+        return int(head.split()[1])
+
+
 class Crowd:
     """The callers and their slow provider, in a process of their own.
 
     Beside the one who measures they would hold up the clock, not the sidecar.
     """
 
-    def __init__(self, spread: float) -> None:
+    def __init__(self, spread: float, *, fresh: bool) -> None:
+        how = ["--fresh"] if fresh else []
         self._process = subprocess.Popen(
-            [sys.executable, __file__, "--be-the-crowd", "--spread", str(spread)],
+            [sys.executable, __file__, "--be-the-crowd", "--spread", str(spread), *how],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
-            preexec_fn=lambda: os.nice(10),  # noqa: PLW1509  # before threads
+            preexec_fn=lambda: os.nice(19),  # noqa: PLW1509  # before threads
         )
         assert self._process.stdout is not None
         self.provider = int(self._process.stdout.readline())
@@ -94,7 +128,7 @@ class Crowd:
         self._process.stdin.flush()
 
 
-async def crowd(spread: float) -> None:
+async def crowd(spread: float, *, fresh: bool) -> None:
     """The other end: each line names how many callers there shall be, and the sidecar's port."""
     server = await vendor(SLOW, "201 Created\r\nContent-Type: application/json", TWILIO, spread)
     sys.stdout.write(f"{server.sockets[0].getsockname()[1]}\n")
@@ -104,17 +138,18 @@ async def crowd(spread: float) -> None:
         callers, port = map(int, line.split())
         for task in load:
             task.cancel()
-        load = [asyncio.create_task(keep_sending(port)) for _ in range(callers)]
+        caller = Caller(port, fresh=fresh)
+        load = [asyncio.create_task(keep_sending(caller)) for _ in range(callers)]
 
 
-async def keep_sending(port: int) -> None:
+async def keep_sending(caller: Caller) -> None:
     while True:
         with suppress(OSError, asyncio.IncompleteReadError):
-            if (await send(port, "sms")).status != 200:
+            if await caller.send("sms") != 200:
                 await asyncio.sleep(PAUSE)
 
 
-async def mails(port: int, count: int) -> list[float]:
+async def mails(caller: Caller, count: int) -> list[float]:
     loop = asyncio.get_running_loop()
     first = loop.time()
 
@@ -122,8 +157,8 @@ async def mails(port: int, count: int) -> list[float]:
         due = first + number * EVERY
         await asyncio.sleep(due - loop.time())
         began = loop.time()
-        mail = await send(port, "email")
-        assert mail.status == 200, mail
+        status = await caller.send("email")
+        assert status == 200, status
         # A late start of this process is its own, not the sidecar's.
         return loop.time() - began
 
@@ -139,11 +174,13 @@ def pin(cores: set[int]) -> None:
     os.sched_setaffinity(0, cores)
 
 
-async def measure(rounds: int, count: int, callers: int, spread: float, *, pinned: bool) -> None:
+async def measure(
+    rounds: int, count: int, callers: int, spread: float, *, fresh: bool, pinned: bool
+) -> None:
     own, *rest = sorted(os.sched_getaffinity(0))
     if pinned:
         pin(set(rest))
-    others = Crowd(spread)
+    others = Crowd(spread, fresh=fresh)
     server = await vendor(0.0, "202 Accepted\r\nX-Message-Id: sg-1", b"")
     quick = server.sockets[0].getsockname()[1]
     with tempfile.TemporaryDirectory() as home:
@@ -158,12 +195,13 @@ async def measure(rounds: int, count: int, callers: int, spread: float, *, pinne
         await asyncio.to_thread(sidecar.ready)
         alone: list[float] = []
         beside: list[float] = []
-        await mails(sidecar.port, 50)
+        caller = Caller(sidecar.port, fresh=fresh)
+        await mails(caller, 50)
         for _ in range(rounds):
-            alone += await mails(sidecar.port, count)
+            alone += await mails(caller, count)
             others.gather(callers, sidecar.port)
             await asyncio.sleep(SLOW)
-            beside += await mails(sidecar.port, count)
+            beside += await mails(caller, count)
             others.disperse()
             await asyncio.sleep(SLOW + 1)  # what is in flight ends
         lag = sidecar.call("GET", "/health").json["loop"]["lag_seconds"]
@@ -182,13 +220,23 @@ def main() -> None:
     parser.add_argument("--mails", type=int, default=800)
     parser.add_argument("--callers", type=int, default=200)
     parser.add_argument("--spread", type=float, default=0.0)
+    parser.add_argument("--fresh", action="store_true")
     parser.add_argument("--pin", action="store_true")
     parser.add_argument("--be-the-crowd", action="store_true", help=argparse.SUPPRESS)
     given = parser.parse_args()
     if given.be_the_crowd:
-        asyncio.run(crowd(given.spread))
+        asyncio.run(crowd(given.spread, fresh=given.fresh))
         return
-    asyncio.run(measure(given.rounds, given.mails, given.callers, given.spread, pinned=given.pin))
+    asyncio.run(
+        measure(
+            given.rounds,
+            given.mails,
+            given.callers,
+            given.spread,
+            fresh=given.fresh,
+            pinned=given.pin,
+        )
+    )
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 from dataclasses import replace
 
 import pytest
@@ -14,7 +15,7 @@ from sidecar.delivery.errors import Unavailable
 from sidecar.delivery.link import Limits, Link, Room
 from sidecar.delivery.model import Message, Outcome, Receipt, SkipReason, Status
 from sidecar.delivery.policy import ChainPolicy
-from sidecar.dispatcher import Dispatcher, Routes
+from sidecar.dispatcher import SWITCH, SWITCH_SHARED, Dispatcher, Routes
 from sidecar.entries import Wish
 from sidecar.privacy import Fingerprint
 from sidecar.store import LogUnavailable, NotUnderWay
@@ -401,3 +402,23 @@ async def test_a_send_without_a_name_is_not_taken_for_one_whose_id_is_a_number()
     held.set()
     ended = await asyncio.gather(*named, *unnamed)
     assert [one.status for one in ended] == [Status.ACCEPTED] * 6
+
+
+async def test_the_logs_thread_gets_the_interpreter_sooner_while_two_channels_are_at_work():
+    seen = []
+
+    async def look(message):
+        seen.append(sys.getswitchinterval())
+        if message.channel == "sms" and len(seen) == 1:
+            mail = Message("m", "email", "ada@example.com", message.text)
+            await house.dispatcher.send(Wish(mail, b"mail", house.clock.monotonic()))
+        return Receipt("r")
+
+    house = await opened([look, look, look])
+    routes = house.dispatcher.routes
+    (sms,) = routes.chains.values()
+    email = Chain("email", sms.links, sms.policy, sms.room, sms.clock)
+    house.dispatcher.routes = replace(routes, chains={"sms": sms, "email": email})
+    await house.send()
+    await house.send()
+    assert seen == pytest.approx([SWITCH, SWITCH_SHARED, SWITCH])
