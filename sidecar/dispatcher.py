@@ -120,7 +120,8 @@ class Dispatcher:
             return joined
         chain = self._admit(wish)
         self.begun += 1
-        task = asyncio.create_task(self._run(wish, chain, self.routes, body_hash, key_hash))
+        run = self._run(wish, chain, self.routes, body_hash, key_hash)
+        task = asyncio.get_running_loop().create_task(run)
         self._under_way[name] = _Running(body_hash, chain.channel, task)
         self._turns.enter(chain.channel)
         task.add_done_callback(lambda done: self._ended(name, done))

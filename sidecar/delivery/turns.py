@@ -51,6 +51,8 @@ class Turns:
 
     def take(self, channel: str) -> asyncio.Future[None] | None:
         """What to wait for until the channel may make a step; None where it may at once."""
+        if self._shared_until == NEVER and not self._waiting:  # as nearly always
+            return None
         most = self._most()
         if most is None and not self._waiting:
             return None

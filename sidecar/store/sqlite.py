@@ -6,10 +6,10 @@ import asyncio
 import os
 import sqlite3
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Literal, TypeVar
+from typing import Any, Literal, TypeVar
 
 from sidecar.delivery.model import Attempt, Delivery
 from sidecar.store import (
@@ -101,19 +101,23 @@ class SqliteLog:
         self._checkpointer.start()
         return found
 
-    async def claim(
+    # Of these the writer's own coroutine is given: every send goes through them, twice at least.
+
+    def claim(
         self, claim: Claim, *, keep_keys: float, first: Sequence[Attempt] = ()
-    ) -> Claimed | Existing:
+    ) -> Coroutine[Any, Any, Claimed | Existing]:
         wanted = tables.Wanted(claim, keep_keys, first)
-        return await self._writer.join(_claim, wanted, self._withdraw, claim.channel)
+        return self._writer.join(_claim, wanted, self._withdraw, claim.channel)
 
-    async def sending(self, claimed: Claimed, so_far: Sequence[Attempt], call: Attempt) -> None:
+    def sending(
+        self, claimed: Claimed, so_far: Sequence[Attempt], call: Attempt
+    ) -> Coroutine[Any, Any, None]:
         begun = tables.Begun(claimed, so_far, call)
-        await self._writer.join(_sending, begun, lane=call.provider)
+        return self._writer.join(_sending, begun, lane=call.provider)
 
-    async def finish(self, claimed: Claimed, delivery: Delivery) -> None:
+    def finish(self, claimed: Claimed, delivery: Delivery) -> Coroutine[Any, Any, None]:
         ended = tables.Ended(claimed, delivery)
-        await self._writer.join(_finish, ended, lane=delivery.channel)
+        return self._writer.join(_finish, ended, lane=delivery.channel)
 
     async def get(self, delivery_id: str) -> Delivery | None:
         return await self._writer.do(lambda db: tables.get(db.connection, delivery_id))
