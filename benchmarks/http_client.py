@@ -102,7 +102,7 @@ def main() -> None:
     parser.add_argument("--loop", choices=("asyncio", "uvloop"), default="asyncio")
     chosen = parser.parse_args()
     gc.freeze()
-    gc.set_threshold(10_000, 20, 50)  # as the sidecar does
+    gc.set_threshold(10_000, 20, 50)  # as a sidecar with little to do
     cores = sorted(os.sched_getaffinity(0))
     ours, theirs = multiprocessing.Pipe()
     server = multiprocessing.Process(target=stand_in, args=(theirs, cores[-1]), daemon=True)

@@ -1,7 +1,8 @@
-"""Memory: what a crowd needs is not looked through for garbage, and given back when it has gone.
+"""Memory: what a crowd needs is not searched for garbage, and is given back when it has gone.
 
 glibc keeps freed memory for the next one: after two thousand sends at once over TLS a process held
-203 MB, and 128 MB once it was told to give back what it could. Elsewhere nothing is done.
+203 MB, and 128 MB once it was told to give back what it could. With another C library nothing is
+given back.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from contextlib import suppress
 from pathlib import Path
 
 INTERVAL = 10.0
-"""Seconds between two looks."""
+"""Seconds between two looks for memory to give back."""
 QUIET = 10
 """Sends begun between two looks, or under way, below which it is quiet.
 
@@ -23,13 +24,13 @@ To give 80 MB back takes 10 ms of the loop."""
 GROWTH = 1.05
 """Of what it was after the last time; with less nothing is done."""
 GLANCE = 0.25
-"""Seconds between two looks at how many sends are under way."""
+"""Seconds between two looks at the sends under way, for the collector's threshold."""
 YOUNG = 10_000
-"""Objects that may be made and kept before Python looks for cycles among them."""
+"""Objects that may be made and kept before Python searches them for cycles."""
 EACH = 100
-"""The same for each send under way, which with its connections has fewer."""
+"""So many more for each send under way: more than it has, its connections included."""
 FADE = 0.9
-"""Of the sends that were under way: so much of them is still reckoned with at the next glance."""
+"""The part of a crowd that is still reckoned with at the next glance after it has gone."""
 _STATM = Path("/proc/self/statm")
 
 
@@ -81,10 +82,10 @@ class Thrift:
 
 
 class Threshold:
-    """The collector's: has it look for cycles among what is left behind, not what is under way.
+    """The collector's: has it search what is left behind for cycles, not what is under way.
 
-    It looks whenever there are so many more objects than the last time. Two thousand sends are a
-    hundred thousand: it went through them again and again, for up to 90 ms each time and for a
+    It searches whenever there are so many more objects than the last time. Two thousand sends are
+    a hundred thousand: it went through them again and again, for up to 90 ms each time and for a
     tenth of the processor, and found forty that were garbage.
     """
 
@@ -94,14 +95,21 @@ class Threshold:
 
     def look(self) -> None:
         self._most = max(self._under_way(), self._most * FADE)
-        gc.set_threshold(YOUNG + EACH * round(self._most), 20, 50)
+        _search_after(YOUNG + EACH * round(self._most))
+
+
+def _search_after(objects: int) -> None:
+    gc.set_threshold(objects, 20, 50)
 
 
 async def watch(begun: Callable[[], int], under_way: Callable[[], int]) -> None:
-    """Keep both up, until it is cancelled."""
+    """Set the collector's threshold, and give memory back, until cancelled."""
     threshold, thrift = Threshold(under_way), Thrift(begun, under_way)
-    while True:
-        for _ in range(round(INTERVAL / GLANCE)):
-            threshold.look()
-            await asyncio.sleep(GLANCE)
-        thrift.look()
+    try:
+        while True:
+            for _ in range(round(INTERVAL / GLANCE)):
+                threshold.look()
+                await asyncio.sleep(GLANCE)
+            thrift.look()
+    finally:
+        _search_after(YOUNG)  # nobody would take a crowd's back

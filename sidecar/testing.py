@@ -67,8 +67,12 @@ class ManualClock:
         return future.done()
 
     async def expect(self, signal: asyncio.Future[None], seconds: float) -> None:
-        if not await self.wait(signal, seconds):
-            signal.set_result(None)
+        try:
+            if not await self.wait(signal, seconds):
+                signal.set_result(None)
+        except asyncio.CancelledError:
+            signal.cancel()
+            raise
 
 
 Step = Receipt | BaseException | Callable[[Message], Any]

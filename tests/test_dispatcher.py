@@ -422,3 +422,4 @@ async def test_the_logs_thread_gets_the_interpreter_sooner_while_two_channels_ar
     await house.send()
     await house.send()
     assert seen == pytest.approx([SWITCH, SWITCH_SHARED, SWITCH])
+    assert SWITCH_SHARED < SWITCH

@@ -27,10 +27,15 @@ async def test_what_the_log_bounds_itself_is_not_cut_off_by_another_timer():
     assert await within(SHORT, log, answer) == "late"
 
 
-async def test_a_cancelled_caller_cancels_the_operation():
-    log = SimpleNamespace(answers_within=LONG)
+@pytest.mark.parametrize("bound", [SHORT, LONG], ids=["the log's bound", "the caller's"])
+async def test_a_cancelled_caller_cancels_the_operation(bound):
+    log = SimpleNamespace(answers_within=bound)
     answer = asyncio.get_running_loop().create_future()
-    caller = asyncio.create_task(within(LONG, log, answer))
+
+    async def call():
+        await within(LONG, log, answer)
+
+    caller = asyncio.create_task(call())
     await asyncio.sleep(0)
     caller.cancel()
     await asyncio.wait({caller})

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import gc
 
 import pytest
 
-from sidecar.memory import EACH, QUIET, YOUNG, Threshold, Thrift, give_back, resident
+from sidecar.memory import EACH, QUIET, YOUNG, Threshold, Thrift, give_back, resident, watch
 
 
 class Process:
@@ -109,6 +110,32 @@ def test_a_crowd_is_reckoned_with_a_while_after_it_has_gone(process, threshold):
     assert YOUNG < gc.get_threshold()[0] < YOUNG + EACH * 2_000
     for _ in range(99):
         threshold.look()
+    assert gc.get_threshold() == (YOUNG, 20, 50)
+
+
+def test_a_crowd_that_grows_is_seen(process, threshold):
+    for process.under_way in (10, 2_000):
+        threshold.look()
+    assert gc.get_threshold() == (YOUNG + EACH * 2_000, 20, 50)
+
+
+@pytest.mark.usefixtures("threshold")
+async def test_both_are_watched_until_the_end(process, monkeypatch):
+    monkeypatch.setattr("sidecar.memory.GLANCE", 0.001)
+    monkeypatch.setattr("sidecar.memory.INTERVAL", 0.004)
+    looked = asyncio.Queue()
+
+    def begun():
+        looked.put_nowait(gc.get_threshold()[0])
+        return 0
+
+    process.under_way = 7
+    watching = asyncio.create_task(watch(begun, lambda: process.under_way))
+    async with asyncio.timeout(20):
+        seen = [await looked.get() for _ in range(3)]
+    watching.cancel()
+    await asyncio.wait({watching})
+    assert seen[1:] == [YOUNG + EACH * 7] * 2  # the first was asked before there was a look
     assert gc.get_threshold()[0] == YOUNG
 
 

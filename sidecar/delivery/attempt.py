@@ -121,7 +121,10 @@ async def _bounded(link: Link, message: Message, timeout: float) -> Result:
 async def _call(
     provider: Provider[Any], message: Message, timeout: float, over: asyncio.Future[None]
 ) -> Result:
-    """The call; where it ends, `over` is set, a step of the loop before its task would tell."""
+    """The call. Its end sets `over`, one step of the loop before the task's callbacks would run.
+
+    Where a plugin cancels the tasks of others before they begin, `over` comes with the timeout.
+    """
     # BaseException: a SystemExit or KeyboardInterrupt that leaves a task stops the event loop.
     try:
         return _receipt_or_crash(await provider.send(message, timeout=timeout))

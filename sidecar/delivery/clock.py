@@ -24,7 +24,10 @@ class Clock(Protocol):
         """Wait for `future`, at most `seconds`; True when it is done. Never cancels it."""
 
     async def expect(self, signal: asyncio.Future[None], seconds: float) -> None:
-        """Wait for a future that is the caller's own; after `seconds` it is set all the same."""
+        """Wait for a future that is the caller's own; after `seconds` it is set all the same.
+
+        Cancelled, it cancels `signal`.
+        """
 
 
 FOLLOWED = 60.0
@@ -72,7 +75,7 @@ class SystemClock:
         if future.done():
             return True
         signal = asyncio.get_running_loop().create_future()
-        wake = partial(_set, signal)
+        wake = partial(_release, signal)
         future.add_done_callback(wake)
         try:
             await self.expect(signal, seconds)
@@ -86,14 +89,14 @@ class SystemClock:
         timeouts = self._timeouts
         if timeouts is None or timeouts.loop is not loop:
             timeouts = self._timeouts = Timeouts(loop)
-        timeout = timeouts.at(loop.time() + max(0.0, seconds), partial(_set, signal))
+        timeout = timeouts.at(loop.time() + max(0.0, seconds), partial(_release, signal))
         try:
             await signal
         finally:
             timeouts.call_off(timeout)
 
 
-def _set(signal: asyncio.Future[None], *_: object) -> None:
+def _release(signal: asyncio.Future[None], *_: object) -> None:
     if not signal.done():
         signal.set_result(None)
 
