@@ -64,7 +64,7 @@ class MemoryLog:
             return Existing(found.delivery, same_body)
         remembered = found.claim.key_hash if found.claim.at > claim.at - keep_keys else None
         again = claim._replace(id=found.claim.id, key_hash=claim.key_hash or remembered)
-        self._forget(found.claim.id)  # nothing was sent, so there is nothing to sum up
+        self._prune(found.claim.id)
         return self._begin(_Entry(again, found.run + 1, _pending(again)))
 
     async def sending(self, claimed: Claimed, so_far: Sequence[Attempt], call: Attempt) -> None:

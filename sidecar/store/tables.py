@@ -165,6 +165,8 @@ def _claim_known(db: Statements, wanted: Wanted) -> Claimed | Existing:
     again = claim._replace(key_hash=claim.key_hash or key_hash)
     if found.attempts != trail.EMPTY:
         db.execute(_KEEP_RUN, (found.number, found.run, found.attempts))
+        if not found.costed:  # its row is another run's from now on
+            costed.add(db, [found.attempts])
     db.execute(_CLAIM_AGAIN, (*_facts(again), _ahead(wanted), found.number))
     return Claimed(found.id, found.run + 1)
 

@@ -118,15 +118,20 @@ async def test_a_clock_that_was_set_back_counts_nothing_twice_and_loses_nothing(
     assert await clocked.spent() == {"p0": (2, "0.02")}
 
 
-async def test_a_delivery_that_runs_again_after_its_day_was_summed_up(clocked):
+@pytest.mark.parametrize("summed_up", [True, False])
+async def test_a_delivery_that_runs_again_has_both_runs_in_the_sums(clocked, summed_up):
     claimed = await clocked.claim("again")
     failed = Attempt("p0", "k", Outcome.UNAVAILABLE, NOON, cost=replace(CENT, amount=Decimal(0)))
     done = Delivery("again", "sms", "otp", Status.FAILED, NOON, NOON, (failed,))
     await clocked.log.finish(claimed, done)
-    await clocked.log.sum_up(NOON, 100)
+    if summed_up:
+        await clocked.log.sum_up(NOON, 100)
     clocked.now += 100
     await clocked.send("again", Outcome.ACCEPTED)
-    assert await clocked.spent() == {"p0": (1, "0.01")}
+    for _ in range(2):
+        (one,) = await clocked.log.costs("")
+        assert (one.tried, one.accepted, one.billed, one.amount) == (2, 1, 1, CENT.amount)
+        await clocked.log.sum_up(clocked.now, 100)
 
 
 async def test_it_can_be_read_beside_the_writer_by_month(clocked):
