@@ -5,6 +5,10 @@
 One order a line of standard input, a `Job` as JSON; one answer a line, see `Load`.
 In a closed loop each caller sends again when it is answered; in an open loop every send has its
 moment, and a latency counts from that moment, so that a stall is seen by all that it held up.
+
+The callers of a closed loop connect first. In an open loop a caller connects when it is needed, as
+an HTTP client's pool does: a server cuts those that say nothing, and to connect them anew, some
+hundred at once, is no part of a steady rate.
 """
 
 from __future__ import annotations
@@ -103,6 +107,8 @@ class Load:
         self._job = job
         self._tls = ssl.create_default_context(cafile=job.tls) if job.tls else None
         self._callers = [Caller(self) for _ in range(job.connections)]
+        self._connecting: set[asyncio.Task[None]] = set()
+        self._spare = list(self._callers)  # those that are not connected, nor about to be
         self._idle: list[Caller] = []
         self._waiting: deque[float] = deque()
         self._latencies = array("d")
@@ -118,12 +124,14 @@ class Load:
     async def run(self) -> dict[str, Any]:
         """What was found; see `_found`. Raises TimeoutError where the last answers do not come."""
         job = self._job
-        connecting = [self._loop.create_task(self._connect(c)) for c in self._callers]
-        if job.rate or not job.rush:
-            await asyncio.wait(connecting, timeout=CONNECTING)
         if job.rate:
             self._next = time.monotonic()
             self._tick()
+        else:
+            for _ in self._callers:
+                self._bring_one()
+            if not job.rush:
+                await asyncio.wait(self._connecting, timeout=CONNECTING)
         if not job.count and not job.rush:
             await self._warm_up()
         self._edge()
@@ -134,7 +142,7 @@ class Load:
             self._quiet.clear()
             await asyncio.wait_for(self._quiet.wait(), LAST_ANSWERS)
         self._ticker.close()
-        for task in connecting:
+        for task in self._connecting:
             task.cancel()
         for caller in self._callers:
             if caller.transport is not None:
@@ -179,7 +187,16 @@ class Load:
             self._look()
         if not self._stopped:
             self._lost += 1
-            self._loop.create_task(self._connect(caller))  # ends with the loop
+            self._spare.append(caller)
+            if self._waiting or not self._job.rate:
+                self._bring_one()
+
+    def _bring_one(self) -> None:
+        """Have one more caller connect, where there is one."""
+        if self._spare:
+            task = self._loop.create_task(self._connect(self._spare.pop()))
+            self._connecting.add(task)
+            task.add_done_callback(self._connecting.discard)
 
     def _ended(self) -> bool:
         return self._stopped or (0 < self._job.count <= self._sent)
@@ -217,6 +234,7 @@ class Load:
                 self._send(self._idle.pop(), self._next)
             else:
                 self._waiting.append(self._next)
+                self._bring_one()
             self._next += 1.0 / self._job.rate
         if not self._stopped:
             self._ticker.at(self._next)
