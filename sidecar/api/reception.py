@@ -23,7 +23,8 @@ from sidecar.process import Seats
 
 BACKLOG = 1024
 BATCH = 8
-"""Connections accepted in one turn of the event loop."""
+"""Connections accepted, or cut as silent, in one turn of the event loop: some hundred at once would
+hold everybody up for 10 ms and more."""
 PATIENCE = 0.5
 """Of the head deadline: so long a seat may be held for nothing before another caller gets it."""
 UNREAD = 10.0
@@ -254,12 +255,17 @@ class Reception:
     # Looking after all of them
 
     def _look_round(self) -> None:
-        self._timer = self._loop.call_later(self._round, self._look_round)
         now = self._loop.time()
+        cut = 0
         for connection in _since(self._heads, now - self._manners.header_timeout):
             if connection.waiting:  # where the loop was held up, its head may just have come
                 self._forget(connection)
                 connection.end_waiting()
+                cut += 1
+                if cut == BATCH:
+                    break
+        rest = 0.0 if cut == BATCH else self._round
+        self._timer = self._loop.call_later(rest, self._look_round)
         for connection, transport in self._transports.items():
             if transport.is_closing():
                 self._leaving.setdefault(connection, now)
