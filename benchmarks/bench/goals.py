@@ -54,6 +54,8 @@ GOALS = (
     Goal("G3.sns", f"{_SDK}: SNS", "x", True, 4.0, 6.0, 11.0),
     Goal("G3.twilio", f"{_SDK}: Twilio", "x", True, 4.0, 6.0, 11.0),
     Goal("G3.sendgrid", f"{_SDK}: SendGrid", "x", True, 4.0, 6.0, 11.0),
+    Goal("G3.sendgrid_plain", f"{_SDK}: SendGrid, that one in plain text", "x", True,
+         4.0, 6.0, 11.0),
     Goal("G3.apprise", "sends/s at c=64, SendGrid, against Apprise behind gunicorn",
          "x", True, 8.0, 15.0, 30.0),
     Goal("G4", "added p50 at one in flight, over calling the stub", "ms", False, 0.6, 0.4, 0.25),
