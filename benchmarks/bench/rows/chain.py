@@ -46,9 +46,13 @@ def _failing(course: Course) -> None:
         started[ALONE] = course.sidecar(behind(course, 0))
         started[FAILING] = course.sidecar(behind(course, 1, enabled=False))
         started[OPEN] = opened(course, 1)
-        runs = course.rounds(course.pick(5, 1), _jobs(course, started))
+        runs = course.rounds(course.pick(5, 1), _jobs(course, started, 3.0))
+        # It costs less than two runs of the same differ by: many short ones, side by side.
+        near = {name: started[name] for name in (ALONE, OPEN)}
+        close = course.rounds(course.pick(15, 1), _jobs(course, near, 1.0))
     cpu = {name: [run.cpu * 1e6 for run in found] for name, found in runs.items()}
     extra = differences(cpu[FAILING], cpu[ALONE])
+    alone, behind_open = ([run.cpu for run in close[name]] for name in (ALONE, OPEN))
     readings = course.findings.readings
     if post is None:
         course.findings.missing["G10.failing"] = "one POST was not measured (part `clients`)"
@@ -57,8 +61,8 @@ def _failing(course: Course) -> None:
             [e / post.median for e in extra],
             f"one more POST is {post.median:.0f} us: SES's raw POST of G8, in process",
         )
-    shares = [100 * (ratio - 1) for ratio in ratios(cpu[OPEN], cpu[ALONE])]
-    readings["G10.open"] = Reading.of(shares)
+    shares = [100 * (ratio - 1) for ratio in ratios(behind_open, alone)]
+    readings["G10.open"] = Reading.of(shares, f"{len(shares)} pairs of short runs")
     rows = [(name, told(Reading.of(found))) for name, found in cpu.items()]
     note = (
         "The failing one answers 503 to everything; its circuit never opens"
@@ -67,8 +71,8 @@ def _failing(course: Course) -> None:
     course.findings.tables.append(Table("A failing provider", ("chain", "CPU us"), rows, note))
 
 
-def _jobs(course: Course, targets: Mapping[str, Any]) -> dict[str, Any]:
-    span = course.span(3.0)
+def _jobs(course: Course, targets: Mapping[str, Any], seconds: float) -> dict[str, Any]:
+    span = course.span(seconds, warm=min(1.0, seconds / 2))
     return {n: partial(course.run, t, connections=C, **span) for n, t in targets.items()}
 
 
