@@ -7,6 +7,7 @@ or hold a seat for nothing. A request costs it a few look-ups in dictionaries, a
 from __future__ import annotations
 
 import asyncio
+import select
 import socket
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -29,6 +30,8 @@ PATIENCE = 0.5
 """Of the head deadline: so long a seat may be held for nothing before another caller gets it."""
 UNREAD = 10.0
 """Seconds that an answer may lie unread before the connection is cut."""
+GRACE = 0.5
+"""Seconds for which a seat is safe: in a burst all connect before the first one asks."""
 RETRY = 0.02
 """Seconds until the next try to accept where there was no seat, or no descriptor."""
 LAST_ANSWERS = 1.0
@@ -119,7 +122,7 @@ class Reception:
         for _ in range(BATCH):
             if self._open >= self._seats.most:
                 # A seat is free in the next turn, when its connection was closed.
-                if not self._make_room(self._open - self._seats.most + 1, patience=0.0):
+                if not self._make_room(self._open - self._seats.most + 1, patience=GRACE):
                     self._accept_later()
                 return
             try:
@@ -141,7 +144,7 @@ class Reception:
         if now - self._told_at >= UNREAD:  # not for every try
             structlog.get_logger().warning("cannot_accept", error=error.strerror)
             self._told_at = now
-        self._make_room(1, patience=0.0)
+        self._make_room(1, patience=GRACE)
         self._accept_later()
 
     def _accept_later(self) -> None:
@@ -191,8 +194,11 @@ class Reception:
 
     def _is_for_nothing(self, group: dict[Connection, float], connection: Connection) -> bool:
         if group is self._heads:
-            return connection.waiting
-        return group is not self._idle or connection.quiet
+            idle = connection.waiting
+        else:
+            idle = group is not self._idle or connection.quiet
+        # In a burst a whole request may lie there: cut, its caller knows not what became of it.
+        return idle and (group is self._unread or not _has_news(self._transports[connection]))
 
     # What a connection tells
 
@@ -273,6 +279,15 @@ class Reception:
         for connection in [*_since(self._unread, late), *_since(self._leaving, late)]:
             self._transports[connection].abort()
         self._make_room(self._over(), self._patience)
+
+
+def _has_news(transport: asyncio.Transport) -> bool:
+    """Whether something has come that the loop has not read yet."""
+    if transport.is_closing():
+        return False
+    poll = select.poll()
+    poll.register(transport.get_extra_info("socket").fileno(), select.POLLIN)
+    return bool(poll.poll(0))
 
 
 def _since(group: dict[Connection, float], until: float) -> list[Connection]:

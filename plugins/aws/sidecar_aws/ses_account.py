@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import math
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
@@ -32,6 +33,7 @@ READY = "SES can send"
 LEAVE = "ask for production access in the SES console"
 LOW = 0.1
 """The part of the daily quota from which on its end is announced."""
+QUOTA = ("Max24HourSend", "SentLast24Hours", "MaxSendRate")
 _QUOTA = re.compile(rb"<(Max24HourSend|SentLast24Hours|MaxSendRate)>([0-9.eE+-]{1,20})<")
 # What yarl leaves as it is in a path: the path that is signed has to be the one that is sent.
 _SAFE = "@!$&'*+=~"
@@ -88,16 +90,21 @@ def _judge_account(findings: Findings, account: Mapping[str, Any]) -> None:
         findings.degraded.append(
             "AWS has this account on probation and may stop it: see its case in the Support Center"
         )
-    _judge_quota(findings, account["SendQuota"])
+    quota = account["SendQuota"]
+    _judge_quota(findings, quota if isinstance(quota, Mapping) else {})
 
 
 def _judge_quota(findings: Findings, quota: Mapping[str, Any]) -> None:
-    most, sent = (_number(quota.get(name)) for name in ("Max24HourSend", "SentLast24Hours"))
+    most, sent, rate = (_number(quota.get(name)) for name in QUOTA)
+    if most is None or sent is None:
+        findings.degraded.append("what AWS answered about the daily quota cannot be read")
+        return
     if most < 0:  # -1: no limit
         return
     left = max(0.0, most - sent)
     findings.facts |= {"quota_per_day": most, "quota_left": left}
-    findings.facts["sends_per_second"] = _number(quota.get("MaxSendRate"))
+    if rate is not None:
+        findings.facts["sends_per_second"] = rate
     if left < 1:
         findings.blocked.append(
             f"the daily quota of {most:.0f} mails is used up: some comes back every hour, "
@@ -213,8 +220,10 @@ def identities_of(sender: str) -> Iterator[str]:
         yield ".".join(labels[depth:])
 
 
-def _number(value: object) -> float:
+def _number(value: object) -> float | None:
+    """None where it is no number that a quota may be."""
     try:
-        return float(value) if isinstance(value, int | float | str) else 0.0
-    except ValueError:
-        return 0.0
+        number = float(value) if isinstance(value, int | float | str) else math.nan
+    except (ValueError, OverflowError):
+        return None
+    return number if math.isfinite(number) else None

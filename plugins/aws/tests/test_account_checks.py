@@ -35,6 +35,9 @@ SANDBOX = b"<R><IsInSandbox>%s</IsInSandbox></R>"
 BUSY = Answer(429, {"x-amzn-errortype": "TooManyRequestsException"})
 
 
+RUBBISH = ({}, [1], "50", {"Max24HourSend": None, "SentLast24Hours": 1}, {"Max24HourSend": "NaN"})
+
+
 @pytest.fixture(autouse=True)
 def no_pause(monkeypatch):
     monkeypatch.setattr(ses_account, "PAUSE", 0.0)
@@ -94,6 +97,7 @@ async def test_a_healthy_ses_account_is_ready():
         (account(sent=49000.0), AccountState.DEGRADED, "1000 of 50000"),
         (account(most=-1.0), AccountState.READY, "can send"),
         (DENIED, AccountState.DEGRADED, "ses:GetAccount"),
+        *((account(SendQuota=q), AccountState.DEGRADED, "cannot be read") for q in RUBBISH),
     ],
 )
 async def test_what_is_amiss_with_an_ses_account_is_said(answer, state, word):

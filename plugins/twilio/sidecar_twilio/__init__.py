@@ -280,7 +280,7 @@ def _error(reply: Reply, code: object) -> DeliveryError:
     """What Twilio's `code` means by `FAULTS`; the status speaks where it names none of them."""
     number = int(str(code)) if _CODE.fullmatch(str(code)) else 0
     if number not in FAULTS:
-        if reply.status < 300:
+        if 200 <= reply.status < 300:
             return Refused("Twilio created the message and failed it at once", code=number or None)
         return error_for_status(reply, code=number or None)
     outcome, reason = FAULTS[number]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from sidecar import (
     Throttled,
     Unavailable,
     Unknown,
+    transport,
 )
 from sidecar.testing import Answer, stub_server
 from sidecar_twilio import FAULTS, Twilio, TwilioConfig
@@ -191,3 +193,16 @@ def test_the_readme_lists_the_codes() -> None:
     readme = (Path(__file__).parents[1] / "README.md").read_text()
     listed = {int(code) for code in re.findall(r"\b\d{5}\b", readme)}
     assert listed == set(FAULTS)
+
+
+@pytest.fixture
+def by_aiohttp() -> Iterator[None]:
+    transport.use("aiohttp")
+    yield
+    transport.use("lean")
+
+
+async def test_a_status_below_200_says_nothing_of_the_message(by_aiohttp: None) -> None:
+    """aiohttp takes 101 for an answer, where the other client waits for the one behind it."""
+    error = await error_of(answer(101, sid=MESSAGE_SID, status="queued"))
+    assert isinstance(error, Unknown)
