@@ -141,6 +141,7 @@ class Sidecar:
         await self._stack.aclose()
 
     async def _open_log(self) -> None:
+        is_known = Path(self.config.log.path).exists()
         try:
             recovered = await self._log.open()
             self._stack.push_async_callback(self._log.close)
@@ -153,6 +154,12 @@ class Sidecar:
             fingerprint = Fingerprint.beside(self.config.log.path)
         except OSError as error:
             raise StartError(f"cannot use {self.config.log.path}.key: {error.strerror}") from error
+        if is_known and fingerprint.is_new:
+            structlog.get_logger().warning(
+                "log_key_lost",
+                effect="no key of before is known: a retry of an earlier send sends again",
+                do=f"restore {self.config.log.path}.key beside the log, and start again",
+            )
         if recovered.deliveries:
             structlog.get_logger().warning(
                 "recovered", attempts=recovered.attempts, deliveries=recovered.deliveries

@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 import sys
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from itertools import count
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from sidecar.declined import (
     Draining,
@@ -31,6 +31,7 @@ from sidecar.journal import Backlog, Journal, complain, within
 from sidecar.privacy import Fingerprint
 from sidecar.store import Claim, Claimed, DeliveryLog, Existing, LogUnavailable
 from sidecar.store.recovery import under_way
+from sidecar.unlogged import Unlogged
 
 LAST_MOMENT = 0.2
 """Seconds past its deadline that an answer waits until its end is written."""
@@ -80,6 +81,7 @@ class Dispatcher:
         self._tell = tell
         self._under_way: dict[str, _Running] = {}
         self._backlog = Backlog(log)
+        self._unlogged = Unlogged(clock)
 
     @property
     def under_way(self) -> int:
@@ -115,9 +117,9 @@ class Dispatcher:
         # No id that a caller may give begins with a space.
         name = key_hash or f"id {wish.message.id or f' {next(self._unnamed)}'}"
         if (running := self._under_way.get(name)) is not None:
-            joined = asyncio.ensure_future(self._join(running, body_hash, wish))
-            joined.add_done_callback(_retrieve)
-            return joined
+            return _heard(self._join(running, body_hash, wish))
+        if (known := self._unlogged.get(key_hash or wish.message.id, body_hash)) is not None:
+            return _heard(self._known(known))
         chain = self._admit(wish)
         self.begun += 1
         run = self._run(wish, chain, self.routes, body_hash, key_hash)
@@ -161,7 +163,7 @@ class Dispatcher:
         ahead = self._foresee(chain, wish.message)
         claimed = await self._claim(claim, routes, deadline, ahead)
         if isinstance(claimed, Existing):
-            return self._known(claimed)
+            return await self._known(claimed)
         if claimed is not None:
             if claimed.id != claim.id:
                 claim = claim._replace(id=claimed.id)
@@ -187,6 +189,9 @@ class Dispatcher:
             await self._backlog.finish(claimed, delivery, self._left(deadline) + LAST_MOMENT)
         if (turn := self._turns.take(claim.channel)) is not None:
             await self._own_turn(turn)
+        if not delivery.logged:
+            key = key_hash or wish.message.id
+            self._unlogged.keep(key, body_hash, delivery, routes.keep_keys)
         self._tell(delivery)
         return delivery
 
@@ -226,7 +231,7 @@ class Dispatcher:
     def _deadline(self, wish: Wish, routes: Routes) -> float:
         return wish.asked_at + min(wish.deadline or routes.deadline, routes.deadline)
 
-    def _known(self, existing: Existing) -> Delivery:
+    async def _known(self, existing: Existing) -> Delivery:
         if not existing.same_body:
             raise KeyReused("this idempotency key or id was used with another message")
         delivery = self._backlog.get(existing.delivery.id) or existing.delivery
@@ -280,6 +285,12 @@ def _share(channels: int) -> None:
     other's rows wait with it. A channel alone is quicker by Python's own measure.
     """
     sys.setswitchinterval(SWITCH_SHARED if channels > 1 else SWITCH)
+
+
+def _heard(answer: Coroutine[Any, Any, Delivery]) -> asyncio.Task[Delivery]:
+    task = asyncio.get_running_loop().create_task(answer)
+    task.add_done_callback(_retrieve)
+    return task
 
 
 def _retrieve(task: asyncio.Task[Delivery]) -> None:

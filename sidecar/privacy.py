@@ -31,7 +31,8 @@ class Fingerprint:
     to try them all.
     """
 
-    def __init__(self, key: bytes) -> None:
+    def __init__(self, key: bytes, *, is_new: bool = False) -> None:
+        self.is_new = is_new  # its key was made just now
         # RFC 2104 over hashes that have taken in the key: a third of the price of hmac's, which
         # looks its algorithm up and takes the key in for every value.
         if len(key) > _BLOCK:
@@ -57,13 +58,11 @@ class Fingerprint:
         if log == ":memory:":
             return cls(secrets.token_bytes(KEY_BYTES))
         path = Path(f"{log}.key")
-        try:
-            key = path.read_bytes()
-        except FileNotFoundError:
-            key = _make_key(path)
+        is_new = not path.exists()
+        key = _make_key(path) if is_new else path.read_bytes()
         if len(key) < KEY_BYTES:
             raise OSError(errno.EIO, f"it holds less than {KEY_BYTES} bytes; restore or remove it")
-        return cls(key)
+        return cls(key, is_new=is_new)
 
 
 def _make_key(path: Path) -> bytes:

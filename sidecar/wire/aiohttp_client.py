@@ -7,6 +7,7 @@ import math
 import socket
 from collections.abc import Mapping
 from types import SimpleNamespace
+from typing import Any
 
 import aiohttp
 from aiohttp import ClientConnectorError
@@ -31,7 +32,7 @@ class AiohttpClient:
         # limit=0: the chain bounds what is in flight; a wait for a pool slot would look like an
         # outage of the provider (it counts against the same time).
         self._session = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(
+            connector=_Connector(
                 limit=0,
                 ssl=tls_context(),
                 resolver=self._resolver,
@@ -92,6 +93,16 @@ class AiohttpClient:
                     response.close()
                     raise Unknown("the answer was longer than 256 KiB", code=response.status)
             return Answer(response.status, response.headers, bytes(received))
+
+
+class _Connector(aiohttp.TCPConnector):
+    async def _get(self, key: Any, traces: Any) -> Any:
+        # What a peer says unasked on a kept connection would be taken for the next answer: aiohttp
+        # (3.14) asks only whether it is connected.
+        for kept, _ in tuple(self._conns.get(key, ())):
+            if kept.should_close:
+                kept.close()
+        return await super()._get(key, traces)
 
 
 class _GuardedResolver(AbstractResolver):

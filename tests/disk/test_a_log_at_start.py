@@ -100,3 +100,14 @@ def test_an_empty_file_takes_every_step_of_the_schema(start, log):
 def test_what_a_log_has_is_there_after_another_start(start, log):
     assert log.exists()
     assert start().call("GET", "/v1/messages/m-1").json["status"] == "accepted"
+
+
+def test_a_key_that_was_lost_beside_its_log_is_told(start, log):
+    start().stop()
+    key = log.with_name(f"{log.name}.key")
+    again = start()
+    assert not again.events("log_key_lost")
+    again.stop()
+    key.unlink()
+    (told,) = start().events("log_key_lost")
+    assert key.name in told["do"]

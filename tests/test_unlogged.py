@@ -1,0 +1,59 @@
+"""What is sent while the log is away is not sent again for a retry, and not remembered for ever."""
+
+import pytest
+from test_dispatcher import fails, opened
+
+from sidecar import unlogged
+from sidecar.declined import KeyReused
+from sidecar.delivery.model import Status
+
+
+@pytest.fixture
+async def house():
+    house = await opened([], degrade=True)
+    house.log.broken = {"claim"}
+    return house
+
+
+@pytest.mark.parametrize("named", [{"key": "k"}, {"id": "m-1"}])
+async def test_a_retry_is_answered_and_sends_nothing(house, named):
+    first = await house.send(**named)
+    again = await house.send(**named)
+    assert (again.id, again.status, again.replayed) == (first.id, Status.ACCEPTED, True)
+    house.log.broken.clear()  # also when the log is back
+    assert (await house.send(**named)).replayed
+    assert house.calls == 1
+
+
+async def test_the_key_with_another_message_is_refused(house):
+    await house.send("k")
+    with pytest.raises(KeyReused):
+        await house.send("k", text="Your code is 2")
+    assert house.calls == 1
+
+
+async def test_without_a_key_each_is_sent(house):
+    await house.send()
+    await house.send()
+    assert house.calls == 2
+
+
+async def test_what_was_surely_not_sent_may_run_again(house):
+    house.providers[0].script.append(lambda m: fails())
+    assert (await house.send("k")).status is Status.FAILED
+    assert (await house.send("k")).status is Status.ACCEPTED
+    assert house.calls == 2
+
+
+async def test_a_key_is_forgotten_after_its_time(house):
+    await house.send("k")
+    house.clock.advance(house.dispatcher.routes.keep_keys)
+    assert not (await house.send("k")).replayed
+    assert house.calls == 2
+
+
+async def test_only_so_many_are_remembered(house, monkeypatch):
+    monkeypatch.setattr(unlogged, "LIMIT", 2)
+    for key in "abc":
+        await house.send(key)
+    assert [(await house.send(key)).replayed for key in "cba"] == [True, True, False]
