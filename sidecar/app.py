@@ -141,7 +141,7 @@ class Sidecar:
         await self._stack.aclose()
 
     async def _open_log(self) -> None:
-        is_known = Path(self.config.log.path).exists()
+        is_known = Path(self.config.log.path).exists()  # noqa: ASYNC240  # once, at the start
         try:
             recovered = await self._log.open()
             self._stack.push_async_callback(self._log.close)
