@@ -238,6 +238,9 @@ def explain(channel: str, to: str | None, url: str, as_json: bool) -> None:
         click.echo(f"  {number}. {provider['name']:<16} {standing(provider)}")
     for line in moves(chain):
         click.echo(f"  {line}")
+    if (used := answer["config"])["reload_error"]:
+        click.echo(f"  the reload of {used['reload_failed_at']} failed: {used['reload_error']}")
+        click.echo(f"  this is the configuration of {used['loaded_at']}")
 
 
 @cli.group("alerts")

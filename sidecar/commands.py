@@ -133,8 +133,14 @@ def required(kind: str, config: Path, provider: str | None) -> Chosen:
     """`choose` among the providers of one kind; without any the command ends with 78."""
     found = choose((kind,), config, provider)
     if found is None:
-        told = "there is no such file" if not config.exists() else f"no provider of kind {kind}"
-        raise CommandFailed(f"{config}: {told}; name a file with --config", EX_CONFIG)
+        if not config.exists():
+            told = "there is no such file; name a file with --config"
+            raise CommandFailed(f"{config}: {told}", EX_CONFIG)
+        sections = load_or_fail(config)[0].providers
+        for name in (one.name for one in sections.values() if one.kind == kind):
+            _named(sections, name, (kind,), config)  # it says what that one lacks
+        told = f"no provider of kind {kind}; name a file with --config"
+        raise CommandFailed(f"{config}: {told}", EX_CONFIG)
     return found
 
 

@@ -23,12 +23,23 @@ def breach_of(cls: type[Provider[Any]]) -> str | None:
     settings = getattr(cls, "Config", None)
     if not isinstance(settings, type) or not issubclass(settings, ProviderConfig):
         return "has a Config that does not extend ProviderConfig"
+    if retyped := _retyped(settings):
+        return f"has a Config that gives `{retyped}`, which every provider has, another type"
     if inspect.isabstract(cls):
         return f"lacks {', '.join(f'`{name}`' for name in sorted(cls.__abstractmethods__))}"
     try:
         inspect.signature(cls.send).bind(None, None, timeout=1.0)
     except (TypeError, ValueError):
         return "has a `send` that does not take (message, *, timeout)"
+    return None
+
+
+def _retyped(settings: type[ProviderConfig]) -> str | None:
+    """A common key that is another one's there: the chain reckons with it, and would fail."""
+    for name, common in ProviderConfig.model_fields.items():
+        own = settings.model_fields.get(name)
+        if name != "kind" and (own is None or own.annotation != common.annotation):
+            return name
     return None
 
 

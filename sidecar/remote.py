@@ -58,4 +58,8 @@ def call(
 def _with_advice(status: int, answer: dict[str, Any]) -> dict[str, Any]:
     if status != 401:
         return answer
-    return {**answer, "detail": "it wants a token: put one of its file into OTP_SIDECAR_TOKEN"}
+    if os.environ.get("OTP_SIDECAR_TOKEN", "").strip():
+        detail = "the token in OTP_SIDECAR_TOKEN is none of those in its server.token_file"
+    else:
+        detail = "it wants a token: put one of its file into OTP_SIDECAR_TOKEN"
+    return {**answer, "detail": detail}

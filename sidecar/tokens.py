@@ -56,7 +56,11 @@ class TokenFile:
             tokens, fault = self._tokens, getattr(error, "strerror", None) or str(error)
         if fault is not None and fault != self._fault:
             structlog.get_logger().warning(
-                "token_file_unusable", reason=fault, do="the tokens known last stay valid"
+                "token_file_unusable",
+                file=str(self._path),
+                reason=fault,
+                effect="the tokens known last stay valid until the next start",
+                do="mend the file",
             )
         elif tokens != self._tokens:
             structlog.get_logger().info("tokens_changed", tokens=len(tokens))

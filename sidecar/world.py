@@ -292,8 +292,8 @@ def changes_between(before: World, after: World) -> dict[str, list[str]]:
         "changed": [name for name in new if name in old and new[name] is not old[name]],
         "chains": [
             channel
-            for channel, one in after.config.chains.items()
-            if before.config.chains.get(channel) != one
+            for channel in {**before.config.chains, **after.config.chains}
+            if before.config.chains.get(channel) != after.config.chains.get(channel)
         ],
     }
     return {what: which for what, which in names.items() if which}

@@ -107,6 +107,23 @@ def test_a_plugin_that_breaks_its_contract_is_named_in_one_line(install, text):
     assert "\n" not in str(caught.value)
 
 
+RETYPED = MODULE.replace(
+    "class Acme(Provider):",
+    "class Own(ProviderConfig):\n    timeout: str = 'x'\n\nclass Acme(Provider):",
+).replace('frozenset({"sms"}), ProviderConfig', 'frozenset({"sms"}), Own')
+
+
+def test_a_config_may_not_give_a_common_key_another_type(install):
+    install("acme-retyped", text=RETYPED)
+    with pytest.raises(ConfigError, match=r"gives `timeout`, .* another type"):
+        Registry().provider_class("acme")
+
+
+def test_a_config_may_give_a_common_key_another_default(install):
+    install("acme-patient", text=RETYPED.replace("timeout: str = 'x'", "timeout: float = 9.0"))
+    assert Registry().provider_class("acme").kind == "acme"
+
+
 def test_the_default_file_imports_no_sdk(request):
     script = """
 import os, sys

@@ -92,3 +92,13 @@ def test_without_a_configured_provider_it_is_78(command, kind):
     done = command(kind, "account")
     assert (done.returncode, done.stdout) == (78, "")
     assert "name a file with --config" in done.stderr
+
+
+def test_what_the_one_provider_of_the_kind_lacks_is_said(command, tmp_path):
+    (tmp_path / "providers.yaml").write_text(
+        "providers: {t: {kind: twilio, optional: true, account_sid: '${SID}',"
+        " auth_token: '${AUTH}', sender: '${SENDER}'}, console: {}}\nchains: {sms: [t, console]}\n"
+    )
+    done = command("twilio", "account")
+    assert (done.returncode, done.stdout) == (78, "")
+    assert "`t` lacks SID, AUTH, SENDER" in done.stderr

@@ -7,7 +7,7 @@ import subprocess
 import sys
 
 from harness.leaks import PHONE
-from harness.process import PATIENCE
+from harness.process import PATIENCE, wait_for
 from harness.providers import config, sendgrid, ses, smtp, sns, twilio
 from harness.standins import sendgrid_accepts
 
@@ -85,6 +85,18 @@ def test_send_prints_the_walk(command, start, tmp_path):
     assert refused.returncode == 1
     assert "E.164" in refused.stderr
     assert command("send", "--channel", "sms", **variables).returncode == 2
+
+
+def test_explain_says_that_the_latest_reload_failed(command, start):
+    sidecar = start("providers: {console: {}}\nchains: {sms: [console]}\n")
+    ask = ("explain", "--channel", "sms", "--url", url_of(sidecar))
+    assert "reload" not in command(*ask).stdout
+    sidecar.config.write_text("providers: {console: {colour: red}}\nchains: {sms: [console]}\n")
+    wait_for(lambda: sidecar.events("reload_failed"), "the reload")
+    told = command(*ask).stdout
+    assert "failed: " in told
+    assert "providers.yaml:1:" in told
+    assert "this is the configuration of " in told
 
 
 def test_explain_says_who_is_in_and_who_is_out(command, start, vendor):

@@ -170,6 +170,11 @@ def test_a_provider_that_cannot_open_is_refused_and_the_old_one_goes_on(start, v
     assert sidecar.send().trail == [("twilio", "accepted")]
 
 
+def test_a_channel_that_is_no_more_is_told(start):
+    sidecar = start("providers: {console: {}}\nchains: {sms: [console], email: [console]}\n")
+    assert reload(sidecar, CONSOLE)["chains"] == ["email"]
+
+
 def test_what_a_running_process_cannot_change_is_said(start):
     sidecar = start(CONSOLE)
     told = reload(sidecar, "server: {listen: '127.0.0.1:1'}\n" + CONSOLE)
