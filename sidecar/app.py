@@ -141,7 +141,7 @@ class Sidecar:
         await self._stack.aclose()
 
     async def _open_log(self) -> None:
-        is_known = Path(self.config.log.path).exists()  # noqa: ASYNC240  # once, at the start
+        had_rows = _is_filled(Path(self.config.log.path))
         try:
             recovered = await self._log.open()
             self._stack.push_async_callback(self._log.close)
@@ -154,7 +154,7 @@ class Sidecar:
             fingerprint = Fingerprint.beside(self.config.log.path)
         except OSError as error:
             raise StartError(f"cannot use {self.config.log.path}.key: {error.strerror}") from error
-        if is_known and fingerprint.is_new:
+        if had_rows and fingerprint.is_new:
             structlog.get_logger().warning(
                 "log_key_lost",
                 effect="no key of before is known: a retry of an earlier send sends again",
@@ -288,3 +288,11 @@ class Sidecar:
 async def _cancelled(task: asyncio.Task[None]) -> None:
     task.cancel()
     await asyncio.wait({task})
+
+
+def _is_filled(log: Path) -> bool:
+    """Whether it is there and not empty; one that cannot be looked at says so when it is opened."""
+    try:
+        return log.stat().st_size > 0
+    except OSError:
+        return False

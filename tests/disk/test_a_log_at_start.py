@@ -111,3 +111,9 @@ def test_a_key_that_was_lost_beside_its_log_is_told(start, log):
     key.unlink()
     (told,) = start().events("log_key_lost")
     assert key.name in told["do"]
+
+
+def test_an_empty_file_has_lost_no_key(start, tmp_path):
+    (tmp_path / "data").mkdir(mode=0o700)
+    (tmp_path / "data" / "deliveries.db").touch(mode=0o600)
+    assert not start(CONSOLE).events("log_key_lost")

@@ -76,6 +76,7 @@ def test_a_file_that_goes_bad_leaves_the_tokens_as_they_were_and_is_told_of_once
         for _ in range(5):
             assert rig.opens(OLD, NEW) == [True, False]
         assert [line["event"] for line in told] == ["token_file_unusable"]
+        assert told[0]["file"] == str(rig.path)
         rig.path.unlink()
         for _ in range(5):
             assert rig.opens(OLD, NEW) == [True, False]

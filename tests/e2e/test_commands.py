@@ -87,6 +87,20 @@ def test_send_prints_the_walk(command, start, tmp_path):
     assert command("send", "--channel", "sms", **variables).returncode == 2
 
 
+def test_a_command_says_whether_its_token_is_lacking_or_wrong(command, start, tmp_path):
+    good, bad = "canary-token-" + "g" * 24, "canary-token-" + "b" * 24
+    (tmp_path / "tokens").write_text(good)
+    (tmp_path / "providers.yaml").write_text(
+        "server: {listen: '127.0.0.1:0', token_file: tokens}\n"
+        "providers: {console: {}}\nchains: {sms: [console]}\n"
+    )
+    sidecar = start(config=tmp_path / "providers.yaml")
+    ask = ("explain", "--channel", "sms", "--url", url_of(sidecar))
+    assert "put one of its file into OTP_SIDECAR_TOKEN" in command(*ask).stderr
+    assert "is none of those" in command(*ask, OTP_SIDECAR_TOKEN=bad).stderr
+    assert command(*ask, OTP_SIDECAR_TOKEN=good).returncode == 0
+
+
 def test_explain_says_that_the_latest_reload_failed(command, start):
     sidecar = start("providers: {console: {}}\nchains: {sms: [console]}\n")
     ask = ("explain", "--channel", "sms", "--url", url_of(sidecar))
