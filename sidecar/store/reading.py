@@ -21,7 +21,7 @@ def read_costs(path: Path, month: str) -> Sequence[DayCosts]:
         raise LogError(f"{path}: there is no log yet: nothing was sent from here")
     try:
         where = f"{path.absolute().as_uri()}?mode=ro"
-        with closing(sqlite3.connect(where, PATIENCE, uri=True)) as db:
+        with closing(sqlite3.connect(where, timeout=PATIENCE, uri=True)) as db:
             db.execute("BEGIN")  # one look: the writer may be moving rows into the sums
             found = costed.costs(db, f"{month}-01") if _is_current(db) else None
     except sqlite3.Error as error:

@@ -14,11 +14,13 @@ from dataclasses import dataclass
 from sidecar import (
     DeliveryError,
     Misconfigured,
+    Receipt,
     Refused,
     Rejected,
     Reply,
     Throttled,
     Unavailable,
+    Unknown,
     error_for_status,
 )
 
@@ -182,6 +184,7 @@ class AwsError:
     text: str
 
 
+_MESSAGE_ID = re.compile(r"[!-~]{1,256}")
 _CODE = re.compile(r"[A-Za-z][A-Za-z0-9._]{0,63}")
 # Two elements by expression, not a parser: no entities, no depth, no second reading of the body.
 _XML_CODE = re.compile(rb"<Code>\s*([A-Za-z0-9._]{1,64})\s*</Code>")
@@ -199,6 +202,19 @@ def read_error(reply: Reply) -> AwsError:
     )
     text = fields.get("message") or fields.get("Message") or _found(_XML_MESSAGE, body)
     return AwsError(code, text.lower() if isinstance(text, str) else "")
+
+
+def receipt_of(reply: Reply, service: str) -> Receipt:
+    """The receipt in an answer of JSON; raises `Unknown` where it has none, or names an error too.
+
+    botocore gives an empty answer for a page of HTML; the id alone is an acceptance.
+    """
+    message_id = reply.json().get("MessageId")
+    if not (isinstance(message_id, str) and _MESSAGE_ID.fullmatch(message_id)):
+        raise Unknown(f"{service} answered without a message id", code=reply.status)
+    if "x-amzn-errortype" in reply.headers:
+        raise Unknown(f"{service} gave a message id and an error", code=reply.status)
+    return Receipt(message_id)
 
 
 def classify(table: Table, reply: Reply, said: AwsError | None = None) -> DeliveryError:

@@ -16,7 +16,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, StringConstraints
 
-from sidecar import AccountReport, Message, Provider, Receipt, Rejected, Tariff, Unknown, hookimpl
+from sidecar import AccountReport, Message, Provider, Receipt, Rejected, Tariff, hookimpl
+from sidecar_aws.errors import receipt_of
 from sidecar_aws.eum_account import report
 from sidecar_aws.eum_errors import classify_eum
 from sidecar_aws.provider import AwsProvider
@@ -86,11 +87,7 @@ class Eum(AwsProvider[EumConfig]):
         reply = await self.wire.post_json(SEND, body, timeout=timeout)
         if not 200 <= reply.status < 300:
             raise self.blame(classify_eum(reply), message)
-        # botocore gives an empty answer for a page of HTML; the id alone is an acceptance.
-        message_id = reply.json().get("MessageId")
-        if not isinstance(message_id, str) or not 0 < len(message_id) <= 256:
-            raise Unknown("AWS answered without a message id", code=reply.status)
-        return Receipt(message_id)
+        return receipt_of(reply, "AWS")
 
     async def check(self, *, timeout: float) -> AccountReport:
         return await report(self.wire, timeout=timeout)

@@ -21,10 +21,9 @@ from sidecar import (
     Rejected,
     Reply,
     Tariff,
-    Unknown,
     hookimpl,
 )
-from sidecar_aws.errors import SES, classify, read_error
+from sidecar_aws.errors import SES, classify, read_error, receipt_of
 from sidecar_aws.provider import AwsProvider
 from sidecar_aws.ses_account import refusal, report
 from sidecar_aws.settings import AwsConfig, Extra
@@ -127,11 +126,7 @@ class Ses(AwsProvider[SesConfig]):
     def _receipt(self, reply: Reply, message: Message) -> Receipt:
         if not 200 <= reply.status < 300:
             raise self.blame(self._error(reply, message), message)
-        # botocore gives an empty answer for a page of HTML; the id alone is an acceptance.
-        message_id = reply.json().get("MessageId")
-        if not isinstance(message_id, str) or not 0 < len(message_id) <= 256:
-            raise Unknown("SES answered without a message id", code=reply.status)
-        return Receipt(message_id)
+        return receipt_of(reply, "SES")
 
     def _error(self, reply: Reply, message: Message) -> DeliveryError:
         said = read_error(reply)

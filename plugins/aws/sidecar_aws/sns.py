@@ -34,6 +34,8 @@ TEXT_LIMIT = 1600
 """Characters of one `Publish` (SNS API reference, `Publish`, parameter `Message`)."""
 DOUBTFUL = 5
 """Numbers refused one after the other, from which on the region is doubted and not the numbers."""
+# An error that repeats an answer, or a comment around one.
+_NO_RECEIPT = re.compile(rb"<Error|<!")
 _MESSAGE_ID = re.compile(rb"<PublishResult>\s*<MessageId>([!-~]{1,256}?)</MessageId>")
 
 SmsType = Literal["Transactional", "Promotional"]
@@ -83,7 +85,7 @@ class Sns(AwsProvider[SnsConfig]):
         if not 200 <= reply.status < 300:
             raise self.blame(self._error(reply), message)
         match = _MESSAGE_ID.search(reply.body)
-        if match is None:
+        if match is None or _NO_RECEIPT.search(reply.body):
             raise Unknown("SNS answered without a message id", code=reply.status)
         self._numbers_refused = 0
         return Receipt(match[1].decode("ascii"))

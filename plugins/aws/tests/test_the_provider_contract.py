@@ -54,12 +54,37 @@ class TestEum(HttpProviderContract):
 
 @pytest.mark.parametrize("kind", [TestSes, TestEum])
 @pytest.mark.parametrize(
-    "body", [b'{"MessageId": 7}', b'{"MessageId": ""}', b'{"MessageId": "%s"}']
+    "body",
+    [
+        b'{"MessageId": 7}',
+        b'{"MessageId": ""}',
+        b'{"MessageId": " "}',
+        b'{"MessageId": "%s"}',
+    ],
 )
 async def test_a_strange_id_in_json_is_unknown(kind, body):
     if b"%s" in body:
         body %= b"x" * 5000
     result, _ = await kind().send_to(Answer(200, {}, body))
+    assert type(result).__name__ == "Unknown"
+
+
+@pytest.mark.parametrize("kind", [TestSes, TestEum])
+async def test_an_id_beside_an_error_is_unknown(kind):
+    named = {"x-amzn-ErrorType": "InternalFailure"}
+    result, _ = await kind().send_to(Answer(200, named, kind.accepted.body))
+    assert type(result).__name__ == "Unknown"
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        SNS_XML.replace(b"PublishResponse", b"ErrorResponse"),
+        b"<PublishResponse><!-- %s --></PublishResponse>" % SNS_XML,
+    ],
+)
+async def test_an_id_of_sns_in_an_error_or_a_comment_is_unknown(body):
+    result, _ = await TestSns().send_to(Answer(200, {}, body))
     assert type(result).__name__ == "Unknown"
 
 

@@ -140,6 +140,8 @@ class SendGrid(Provider[SendGridConfig]):
         reply = await self._request("POST", "mail/send", body, timeout)
         message_id = reply.headers.get("X-Message-Id", "")
         if reply.status == 202 and _MESSAGE_ID.fullmatch(message_id):
+            if reply.body and "errors" in reply.json():  # the body of a success is empty
+                raise Unknown("the answer was 202 with errors", code=202)
             return Receipt(message_id)
         if reply.status == 200:
             # SendGrid's word for sandbox mode, which we never ask for. Somebody else on the way

@@ -169,6 +169,11 @@ class TestSendGrid(HttpProviderContract):
         result, _ = await self.send_to(Answer(202, {"X-Message-Id": message_id}))
         assert isinstance(result, Unknown)
 
+    async def test_an_id_beside_errors_is_unknown(self) -> None:
+        body = b'{"errors": [{"message": "no", "field": null}]}'
+        result, _ = await self.send_to(Answer(202, self.accepted.headers, body))
+        assert isinstance(result, Unknown)
+
     async def test_nothing_secret_is_logged(self, caplog: pytest.LogCaptureFixture) -> None:
         caplog.set_level(logging.DEBUG)
         await self.send_to(self.accepted)

@@ -38,6 +38,7 @@ class Dialogue(asyncio.Protocol):
         self._transport = cast(asyncio.Transport, transport)
         self._buffer = bytearray()
         self._lines: list[bytes] = []
+        self._code = b""
         self._held = 0
         self._replies: deque[Reply] = deque()
         self._waiter: asyncio.Future[None] | None = None
@@ -103,9 +104,11 @@ class Dialogue(asyncio.Protocol):
 
     def _take(self, line: bytes) -> bool:
         match = _LINE.fullmatch(line)
-        if match is None:
+        # Every line of a reply has its code (RFC 5321, 4.2.1): of two, neither is an answer.
+        if match is None or (self._lines and match[1] != self._code):
             self._misunderstood()
             return False
+        self._code = match[1]
         self._lines.append((match[3] or b"").strip())
         self._held += len(line)
         if match[2] != b"-":

@@ -52,6 +52,7 @@ REPLIES: list[tuple[str, str, type[object]]] = [
     ("RCPT", "421 4.7.0 rate", Throttled),
     ("RCPT", "250 2.1.5 ok", Receipt),
     ("RCPT", "251 2.1.5 will forward", Receipt),
+    ("RCPT", "250-2.1.5 ok\r\n550 5.1.1 no", Unavailable),
     ("DATA", "451 4.3.0 later", Unavailable),
     ("DATA", "554 5.5.1 no valid recipients", Rejected),
     ("DOT", "451 4.3.0 later", Unavailable),
@@ -59,6 +60,8 @@ REPLIES: list[tuple[str, str, type[object]]] = [
     ("DOT", "554 5.7.1 spam", Refused),
     ("DOT", "421 4.3.0 closing", Unavailable),
     ("DOT", "garbage", Unknown),
+    ("DOT", "550-no\r\n250 2.0.0 taken", Unknown),
+    ("DOT", "250-2.0.0 taken\r\n250 2.0.0 as 7", Receipt),
     ("DOT", "250", Receipt),
 ]
 

@@ -268,11 +268,13 @@ def _receipt(reply: Reply) -> Receipt:
     body = reply.json()
     if not 200 <= reply.status < 300:
         raise _error(reply, body.get("code"))
-    if body.get("status") in _NOT_TAKEN:  # a 201 may say so in the same breath
-        raise _error(reply, body.get("error_code"))
-    sid = body.get("sid")
+    sid, status, fault = body.get("sid"), body.get("status") or "", body.get("error_code")
+    if isinstance(status, str) and status.lower() in _NOT_TAKEN:  # a 201 may say so
+        raise _error(reply, fault)
     if not (isinstance(sid, str) and _SID.fullmatch(sid)):
         raise Unknown("the answer carries no message SID", code=reply.status)
+    if fault or not isinstance(status, str):  # a problem's `status` is a number
+        raise Unknown("the answer carries a message SID and an error", code=reply.status)
     return Receipt(sid)
 
 

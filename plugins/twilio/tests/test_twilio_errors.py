@@ -112,7 +112,7 @@ async def test_the_code_wins_over_the_status(code: object) -> None:
     assert isinstance(await error_of(answer(500, code=code)), Rejected)
 
 
-@pytest.mark.parametrize("status", ["failed", "undelivered", "canceled"])
+@pytest.mark.parametrize("status", ["failed", "undelivered", "canceled", "FAILED"])
 @pytest.mark.parametrize(("code", "outcome"), FAILED_AT_ONCE)
 async def test_a_message_that_failed_at_once_is_no_success(
     status: str, code: int | None, outcome: type[DeliveryError]
@@ -187,6 +187,19 @@ async def test_an_unknown_code_is_shown_and_the_status_decides() -> None:
 @pytest.mark.parametrize("sid", [None, "", 5, ["SM1"], "SM\n1", "S" * 300])
 async def test_an_unusable_sid_is_unknown(sid: object) -> None:
     assert isinstance(await error_of(answer(201, sid=sid, status="queued")), Unknown)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"status": ["failed"]},
+        {"status": {"failed": True}},
+        {"status": "queued", "error_code": 30006},
+        {"status": 400, "code": 21211, "message": "no"},
+    ],
+)
+async def test_a_sid_beside_an_error_is_unknown(body: dict[str, Any]) -> None:
+    assert isinstance(await error_of(answer(201, sid=MESSAGE_SID, **body)), Unknown)
 
 
 def test_the_readme_lists_the_codes() -> None:

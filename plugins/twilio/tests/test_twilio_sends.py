@@ -61,7 +61,7 @@ class TestTwilio(HttpProviderContract):
         result, _ = await self.send_to(self.accepted)
         assert result == Receipt(MESSAGE_SID)
 
-    @pytest.mark.parametrize("status", [None, [], {"a": 1}, 5])
+    @pytest.mark.parametrize("status", [None, "queued", "of next year"])
     async def test_the_sid_counts_whatever_the_status_is(self, status: object) -> None:
         result, _ = await self.send_to(answer(201, sid=MESSAGE_SID, status=status))
         assert result == Receipt(MESSAGE_SID)
