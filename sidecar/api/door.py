@@ -99,8 +99,14 @@ class Door:
         ] != ["application/json"]:
             raise Problem(415, "not_json", "send the header Content-Type: application/json")
         encodings = request.headers.getall(hdrs.CONTENT_ENCODING, ())
-        if any(encoding.lower() != "identity" for encoding in encodings):
-            raise Problem(415, "encoded", "send the body without a Content-Encoding")
+        transfers = request.headers.getall(hdrs.TRANSFER_ENCODING, ())
+        # aiohttp takes `gzip, chunked` for chunked, and the body for what gzip was to make of it.
+        if any(encoding.lower() != "identity" for encoding in encodings) or any(
+            transfer.strip(" \t").lower() != "chunked" for transfer in transfers
+        ):
+            raise Problem(
+                415, "encoded", "send the body as it is: no Content-Encoding, at most chunked"
+            )
         if (request.content_length or 0) > BODY_LIMIT:
             raise Problem(413, "too_large", "the body must not be over 64 KiB")
 

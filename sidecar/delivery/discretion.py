@@ -8,7 +8,10 @@ answers, so it is looked at once, where it comes in.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from binascii import a2b_base64
+from collections.abc import Callable, Iterator
+from html import unescape
+from urllib.parse import unquote
 
 from sidecar.delivery.model import Message
 
@@ -21,12 +24,54 @@ _BETWEEN_DIGITS = re.compile(r"(?<=[0-9])[ ().\-/]{1,2}(?=[0-9])")
 _NATIONAL = 9
 """Digits at a number's end that are its owner's, whatever the country's code in front of them."""
 
+# Few codes and no recipient are shorter once they are encoded.
+_HEX_OF_TEXT = re.compile(r"(?:3[0-9]){4}|(?:[2-7][0-9A-Fa-f]){6}")
+_HEX = re.compile(r"[0-9A-Fa-f]{8,}")
+_BASE64 = re.compile(r"[0-9A-Za-z+/]{8,}")
+_URL_SAFE = str.maketrans("-_", "+/")
+_ID = re.compile(r"[A-Z]{0,2}[0-9a-f-]*")
+"""What most ids are made of, and no base64 of digits: each third one begins with M, N or O."""
+_LEGIBLE = re.compile(rb"[ -~]{4,}")
+
 Strike = Callable[[str], str]
 
 
 def repeats(words: str, message: Message) -> bool:
-    """Whether `words` hold the recipient of `message`, or a code of its text."""
+    """Whether `words` hold the recipient of `message`, or a code of its text.
+
+    Quoted for a URL or for HTML, in hex and in base64 too: some gateways make ids that way.
+    """
+    if _repeats(words, message):
+        return True
+    if _ID.fullmatch(words) and _HEX_OF_TEXT.search(words) is None:
+        return False  # as of nearly every message
+    return any(_repeats(text, message) for text in _decoded(words))
+
+
+def _repeats(words: str, message: Message) -> bool:
     return holds_recipient(words, message.to) or _holds_code(words, message.text)
+
+
+def _decoded(words: str) -> Iterator[str]:
+    """Whatever `words` may mean to somebody who decodes them once."""
+    if "%" in words:
+        yield unquote(words)
+    if "&" in words:
+        yield unescape(words)
+    for run in _HEX.findall(words):
+        for start in (0, 1):
+            yield from _legible(bytes.fromhex(run[start : len(run) - (len(run) - start) % 2]))
+    for run in _BASE64.findall(words.translate(_URL_SAFE)):
+        if not run.islower():  # a word
+            for start in range(4):
+                whole = (len(run) - start) // 4 * 4
+                tail = {2: "==", 3: "="}.get((len(run) - start) % 4, "")
+                yield from _legible(a2b_base64(run[start : start + whole + 3 * bool(tail)] + tail))
+
+
+def _legible(data: bytes) -> Iterator[str]:
+    if found := _LEGIBLE.findall(data):
+        yield b"\n".join(found).decode("ascii")
 
 
 def holds_recipient(words: str, to: str) -> bool:

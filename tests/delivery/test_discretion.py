@@ -1,6 +1,10 @@
 """What a provider says is kept only where it repeats neither the message nor a secret."""
 
+from base64 import b64encode, urlsafe_b64encode
+
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from sidecar.delivery.attempt import attempt
 from sidecar.delivery.discretion import WITHHELD, holds_recipient, repeats
@@ -63,6 +67,40 @@ def test_other_words_are_kept(words):
 )
 def test_an_address_is_known_in_any_case(words, found):
     assert repeats(words, MAIL) is found
+
+
+@given(
+    before=st.text("SMabcdef0123456789_-", max_size=8),
+    after=st.text("abcdef0123456789", max_size=8),
+    encode=st.sampled_from(
+        [
+            lambda text: text.encode().hex(),
+            lambda text: text.encode().hex().upper(),
+            lambda text: b64encode(text.encode()).decode(),
+            lambda text: urlsafe_b64encode(text.encode()).decode().rstrip("="),
+            lambda text: b64encode(f"to: {text};".encode()).decode(),
+            lambda text: "".join(f"%{byte:02X}" for byte in text.encode()),
+            lambda text: "".join(f"&#{ord(letter)};" for letter in text),
+            lambda text: "".join(f"&#x{ord(letter):x};" for letter in text),
+        ]
+    ),
+    told=st.sampled_from([(PHONE, PHONE.to), (PHONE, "482913"), (MAIL, MAIL.to), (MAIL, "482913")]),
+)
+def test_what_is_encoded_is_known_too(before, after, encode, told):
+    message, secret = told
+    assert repeats(encode(secret), message)
+    assert repeats(f"{before}.{encode(secret)}.{after}", message)
+
+
+@given(words=st.text(max_size=40) | st.text("abcdefABCDEF0123456789+/=%&;#x-", max_size=60))
+def test_any_words_can_be_looked_at(words):
+    repeats(words, PHONE)
+
+
+@given(id_=st.uuids().map(str) | st.binary(min_size=16, max_size=16).map(urlsafe_b64encode))
+def test_a_random_id_is_kept(id_):
+    words = id_ if isinstance(id_, str) else id_.decode()
+    assert not repeats(words, Message("m-1", "sms", "+14155552671", "Your code is 93482913"))
 
 
 @pytest.mark.parametrize("to", ["", "+", "+12345", "room7"])

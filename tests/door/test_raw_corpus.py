@@ -31,6 +31,7 @@ GET = b"GET /livez HTTP/1.1\r\nHost: localhost\r\n"
 LENGTH = b"Content-Length: %d\r\n" % len(SEND)
 CHUNKED = b"Transfer-Encoding: chunked\r\n"
 CHUNK = b"%x\r\n%b\r\n" % (len(SEND), SEND)
+END = b"0\r\n\r\n"
 BEHIND = send_request()
 
 NOTHING_TAKEN = {
@@ -46,11 +47,11 @@ NOTHING_TAKEN = {
     "a negative length": POST + b"Content-Length: -1\r\n\r\n" + SEND,
     "a length of 5000 digits": POST + b"Content-Length: " + b"1" * 5000 + b"\r\n\r\n" + SEND,
     "a length of 2^64": POST + b"Content-Length: 18446744073709551616\r\n\r\n" + SEND,
-    "chunked, chunked": POST + b"Transfer-Encoding: chunked, chunked\r\n\r\n" + CHUNK,
-    "chunked twice": POST + CHUNKED + CHUNKED + b"\r\n" + CHUNK,
+    "chunked, chunked": POST + b"Transfer-Encoding: chunked, chunked\r\n\r\n" + CHUNK + END,
+    "chunked twice": POST + CHUNKED + CHUNKED + b"\r\n" + CHUNK + END,
     "identity": POST + b"Transfer-Encoding: identity\r\n" + LENGTH + b"\r\n" + SEND,
-    "xchunked": POST + b"Transfer-Encoding: xchunked\r\n\r\n" + CHUNK,
-    "gzip, chunked": POST + b"Transfer-Encoding: gzip, chunked\r\n\r\n" + CHUNK,
+    "xchunked": POST + b"Transfer-Encoding: xchunked\r\n\r\n" + CHUNK + END,
+    "gzip, chunked": POST + b"Transfer-Encoding: gzip, chunked\r\n\r\n" + CHUNK + END,
     "a chunk of 2^64": POST + CHUNKED + b"\r\n10000000000000000\r\n" + SEND + b"\r\n0\r\n\r\n",
     "a chunk of 5000 digits": POST + CHUNKED + b"\r\n" + b"f" * 5000 + b"\r\n" + SEND,
     "a negative chunk": POST + CHUNKED + b"\r\n-1\r\n" + SEND + b"\r\n0\r\n\r\n",
