@@ -105,5 +105,5 @@ def test_a_name_that_leads_elsewhere_gets_nothing_in_clear(address: str) -> None
 def test_port_465_asks_for_implicit_tls():
     given = {"kind": "smtp", "host": "mail.example.com", "port": 465, "sender": "a@b.example"}
     with pytest.raises(ValidationError, match="write `tls: implicit`"):
-        SmtpConfig.model_validate(given)
-    assert SmtpConfig.model_validate({**given, "tls": "implicit"}).port == 465
+        Smtp.Config.model_validate(given)
+    assert Smtp.Config.model_validate({**given, "tls": "implicit"}).port == 465
