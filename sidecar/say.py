@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -49,6 +50,17 @@ def print_walk(status: int, answer: Mapping[str, Any]) -> None:
             click.echo("  it may arrive twice: an earlier provider may have taken it too")
     else:
         click.echo(f"{answer.get('code', status)}: {answer.get('detail', '')}", err=True)
+
+
+def unlike_a_recipient(channel: str, to: str | None) -> str | None:
+    """Why no message could go to `to`; None where it may. The sidecar itself judges it closer."""
+    if to is None:
+        return None
+    if channel == "sms" and not re.fullmatch(r"\+[1-9][0-9]{6,14}", to, re.ASCII):
+        return "a number is written +14155550123, with its country's code and nothing between"
+    if channel == "email" and not re.fullmatch(r"[^@\s]{1,64}@[^@\s]{1,255}", to):
+        return "an address is written ada@example.com"
+    return None
 
 
 def next_of(chain: Mapping[str, Any]) -> str:

@@ -6,6 +6,8 @@ import json
 import subprocess
 import sys
 
+import pytest
+
 from harness.leaks import PHONE
 from harness.process import PATIENCE, wait_for
 from harness.providers import config, sendgrid, ses, smtp, sns, twilio
@@ -180,3 +182,13 @@ def test_check_online_reaches_each_account_and_sends_nothing(
     told = command("check", "--online")
     assert told.returncode == 1
     assert "sendgrid         blocked         the API key was not accepted" in told.stdout
+
+
+@pytest.mark.parametrize(
+    ("channel", "to", "told"),
+    [("sms", "foo", "+14155550123"), ("email", "foo", "ada@example.com"), ("sms", "4155", "+1415")],
+)
+def test_explain_refuses_what_is_no_recipient(command, channel, to, told):
+    refused = command("explain", "--channel", channel, "--to", to, "--url", "http://127.0.0.1:1")
+    assert refused.returncode == 2
+    assert told in refused.stderr
