@@ -116,8 +116,9 @@ def test_a_plugin_that_breaks_its_contract_is_named_in_one_line(install, text):
     ],
 )
 def test_a_slip_of_a_plugin_is_told_as_its_own(install, before, after, told):
-    install("acme-slip", text=MODULE.replace(before, after))
-    with pytest.raises(ConfigError, match=rf"\(acme-slip\) cannot be used: its .*{told}") as caught:
+    name = f"acme-slip-{abs(hash(after)) % 10**8}"
+    install(name, text=MODULE.replace(before, after))
+    with pytest.raises(ConfigError, match=rf"\({name}\) cannot be used: its .*{told}") as caught:
         Registry().provider_class("acme")
     assert "registry.py" not in str(caught.value)
 
