@@ -243,6 +243,8 @@ def explain(channel: str, to: str | None, url: str, as_json: bool) -> None:
     if (used := answer["config"])["reload_error"]:
         click.echo(f"  the reload of {used['reload_failed_at']} failed: {used['reload_error']}")
         click.echo(f"  this is the configuration of {used['loaded_at']}")
+    if waits := used.get("needs_restart"):
+        click.echo(f"  changed in the file, and in effect after a restart: {', '.join(waits)}")
 
 
 @cli.group("alerts")
