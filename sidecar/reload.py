@@ -16,7 +16,7 @@ from typing import Any
 import structlog
 
 from sidecar import logs
-from sidecar.config import Config, glance, have_changed
+from sidecar.config import Config, glance, have_changed, remarks
 from sidecar.delivery.clock import Clock
 from sidecar.delivery.errors import ConfigError
 
@@ -107,6 +107,7 @@ class Reloader:
             self.state = ReloadState(self._clock.time(), needs_restart=waits)
             self._seen = config.seen
             structlog.get_logger().info("reloaded", digest=config.digest, **changes)
+            logs.remark(remarks(config))
 
     def _failed(self, error: str, *, loudly: bool) -> None:
         known = self.state.error

@@ -9,20 +9,28 @@ from typing import Any
 
 import click
 
-from sidecar.config import Config, ProviderSection
+from sidecar.config import Config, ProviderSection, remarks
 
 
 def say_valid(loaded: Config, *, as_json: bool) -> None:
-    """The chains of a valid file, with the providers that would be left out."""
+    """The chains of a valid file, with the providers that would be left out, and its warnings."""
     found = {name: _configured(one) for name, one in loaded.providers.items()}
     if as_json:
-        click.echo(json.dumps({"valid": True, "providers": found}, indent=2))
+        told = {"valid": True, "providers": found, "warnings": list(remarks(loaded))}
+        click.echo(json.dumps(told, indent=2))
         return
     click.echo(f"{loaded.path}: valid ({loaded.digest})")
     for channel, chain in loaded.chains.items():
         click.echo(f"{channel}:")
         for name in chain.providers:
             click.echo(f"  {name:<16} {found[name]}")
+    in_chains = {name for chain in loaded.chains.values() for name in chain.providers}
+    if rest := [name for name in found if name not in in_chains]:
+        click.echo("in no chain:")
+    for name in rest:
+        click.echo(f"  {name:<16} {found[name]}")
+    for remark in remarks(loaded):
+        click.echo(f"warning: {remark}", err=True)
 
 
 def _configured(section: ProviderSection) -> str:
