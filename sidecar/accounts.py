@@ -16,7 +16,7 @@ from sidecar.delivery.account import UNKNOWN, UNREACHABLE, Finding
 from sidecar.delivery.clock import Clock
 from sidecar.delivery.errors import DeliveryError, Misconfigured
 from sidecar.delivery.provider import AccountReport, AccountState, Provider
-from sidecar.guests import Slow, bounded, why_broken
+from sidecar.guests import Slow, bounded, named, why_broken
 
 NOTHING_TO_CHECK = Finding(UNKNOWN, "this kind has no account to reach")
 NOTHING = replace(NOTHING_TO_CHECK, state="nothing_to_check")
@@ -57,13 +57,17 @@ async def ask(
     `name` is the provider's, `timeout` in seconds. The words are short and without secrets.
     """
     found: list[Finding] = []
+    cls: type[Provider[Any]] | None = None
 
     async def call() -> None:
+        nonlocal cls
         async with opened() as one:
+            cls = type(one)
             found.append(_read(await one.check(timeout=timeout)))
 
     ended = await bounded(call, f"check {name}", timeout, clock)
-    return found[0] if found else _failed(ended, timeout)  # a close that failed changes nothing
+    # A close that failed changes nothing.
+    return found[0] if found else _failed(ended, timeout, cls)
 
 
 def _read(given: object) -> Finding:
@@ -80,11 +84,14 @@ def _read(given: object) -> Finding:
     return Finding(UNREACHABLE, f"the plugin returned {what}")
 
 
-def _failed(ended: BaseException | None, timeout: float) -> Finding:
+def _failed(
+    ended: BaseException | None, timeout: float, cls: type[Provider[Any]] | None
+) -> Finding:
     if isinstance(ended, TimeoutError | Slow):
         return Finding(UNREACHABLE, f"no answer within {timeout:.0f} s")
-    if not isinstance(ended, DeliveryError):  # no more: its text may carry a secret
-        return Finding(UNREACHABLE, f"the plugin raised {type(ended).__name__}")
+    if ended is None or not isinstance(ended, DeliveryError):
+        raised = "nothing, and gave no answer" if ended is None else named(ended, cls)
+        return Finding(UNREACHABLE, _clean(f"the plugin raised {raised}"))
     code = getattr(ended, "code", None)
     told = _clean(f"{why_broken(ended)}{f' ({code})' if isinstance(code, str) else ''}")
     if isinstance(ended, Misconfigured):  # by its meaning nothing works until a person mends it

@@ -221,8 +221,10 @@ def explain(channel: str, to: str | None, url: str, as_json: bool) -> None:
     """Say which chain would be used now, and why each provider is in or out. Sends nothing."""
     from sidecar.privacy import mask
     from sidecar.remote import call
-    from sidecar.say import moves, next_of, standing
+    from sidecar.say import moves, next_of, standing, unlike_a_recipient
 
+    if why := unlike_a_recipient(channel, to):
+        raise click.UsageError(f"--to: {why}")
     status, answer = call(url, "GET", "/health")
     if status != 200 or "chains" not in answer:
         fail(f"{url} answered {status}: {answer.get('detail', 'not like a sidecar')}", EX_NEGATIVE)
@@ -241,6 +243,8 @@ def explain(channel: str, to: str | None, url: str, as_json: bool) -> None:
     if (used := answer["config"])["reload_error"]:
         click.echo(f"  the reload of {used['reload_failed_at']} failed: {used['reload_error']}")
         click.echo(f"  this is the configuration of {used['loaded_at']}")
+    if waits := used.get("needs_restart"):
+        click.echo(f"  changed in the file, and in effect after a restart: {', '.join(waits)}")
 
 
 @cli.group("alerts")

@@ -29,6 +29,7 @@ __all__ = [
     "account_options",
     "ask_first",
     "choose",
+    "lacking",
     "option",
     "reach",
     "required",
@@ -107,6 +108,18 @@ def choose(kinds: Sequence[str], config: Path, provider: str | None) -> Chosen |
     fit = [s for s in loaded.providers.values() if s.kind in kinds and s.settings is not None]
     fit.sort(key=lambda section: (kinds.index(section.kind), not section.enabled))
     return Chosen(fit[0].name, fit[0].cls, fit[0].settings) if fit else None
+
+
+def lacking(kinds: Sequence[str], config: Path) -> str:
+    """What the providers of `kinds` in the file lack, such as "`ses` lacks SES_SENDER"; or nothing.
+
+    For a command that `choose` found nobody for, and that cannot do without.
+    """
+    if not config.exists():
+        return ""
+    sections = load_or_fail(config)[0].providers.values()
+    told = (f"`{s.name}` lacks {', '.join(s.missing)}" for s in sections if s.kind in kinds)
+    return "; ".join(told)
 
 
 def _is_default() -> bool:

@@ -16,6 +16,8 @@ def breach_of(cls: type[Provider[Any]]) -> str | None:
     """What `cls` lacks of the contract, as the end of a sentence; None where it keeps it."""
     if cls.contract != Provider.contract:
         return f"is written for contract {cls.contract!r}, and this sidecar has {Provider.contract}"
+    if isinstance(text := getattr(cls, "channels", None), str):
+        return f"has a text as its `channels`: write `frozenset({{{text[:64]!r}}})`"
     if not isinstance(getattr(cls, "channels", None), frozenset | set | tuple | list):
         return "names no `channels`"
     if not _is_tariff(cls.tariff):

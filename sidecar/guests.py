@@ -17,6 +17,7 @@ from sidecar.delivery.clock import Clock
 from sidecar.delivery.errors import DeliveryError
 from sidecar.delivery.link import Link
 from sidecar.delivery.provider import InboxItem, Provider
+from sidecar.delivery.whereabouts import whereabouts
 
 PROVIDER_OPEN = 5.0
 """Seconds a provider has to open at start; a slower one is left out, visibly."""
@@ -47,7 +48,7 @@ async def _open(link: Link) -> None:
         return
     ended = await bounded(provider.__aenter__, f"open {link.name}", PROVIDER_OPEN)
     if ended is not None:
-        link.provider, link.broken = None, why_broken(ended)
+        link.provider, link.broken = None, why_broken(ended, type(provider))
 
 
 async def _close(provider: Provider[Any]) -> None:
@@ -56,16 +57,24 @@ async def _close(provider: Provider[Any]) -> None:
     )
     if ended is not None:
         structlog.get_logger().warning(
-            "provider_close_failed", provider=provider.name, error=type(ended).__name__
+            "provider_close_failed", provider=provider.name, error=named(ended, type(provider))
         )
 
 
-def why_broken(error: BaseException) -> str:
-    """Why a provider could not be started, in words that are safe to show."""
+def why_broken(error: BaseException, cls: type[Provider[Any]] | None = None) -> str:
+    """Why a provider could not be started, in words that are safe to show.
+
+    `cls` is its class, where that is known.
+    """
     if isinstance(error, Slow):
         return f"it did not open within {PROVIDER_OPEN:.0f} s"
     reason = getattr(error, "reason", None) if isinstance(error, DeliveryError) else None
-    return logs.redactor.clean(reason) if isinstance(reason, str) else type(error).__name__
+    return logs.redactor.clean(reason if isinstance(reason, str) else named(error, cls))
+
+
+def named(error: BaseException, cls: type[Provider[Any]] | None) -> str:
+    """Its class, and where in the plugin of `cls` it came from; its text may hold a secret."""
+    return f"{type(error).__name__}{whereabouts(error, cls.__module__ if cls else '')}"
 
 
 def inbox_of(link: Link) -> Sequence[InboxItem] | None:
@@ -76,7 +85,8 @@ def inbox_of(link: Link) -> Sequence[InboxItem] | None:
         items = link.provider.inbox()
         return None if items is None else [_checked(item) for item in items]
     except BaseException as error:  # noqa: BLE001  # a SystemExit in a handler ends the event loop
-        structlog.get_logger().error("inbox_failed", provider=link.name, error=type(error).__name__)
+        told = named(error, type(link.provider))
+        structlog.get_logger().error("inbox_failed", provider=link.name, error=told)
         return None
 
 

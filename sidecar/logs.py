@@ -14,7 +14,7 @@ import re
 import sys
 import threading
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import PurePath
@@ -191,6 +191,12 @@ def clock_jumped(seconds: float) -> None:
     structlog.get_logger().warning(
         "clock_jumped", seconds=round(seconds), do="restart to have records by the new clock"
     )
+
+
+def remark(words: Iterable[str]) -> None:
+    """What is probably not meant in a configuration that is in effect from now on."""
+    for one in words:
+        structlog.get_logger().warning("configuration", remark=one)
 
 
 def _thread_trouble(args: threading.ExceptHookArgs) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from difflib import get_close_matches
 from functools import cached_property
 from importlib.metadata import EntryPoint, entry_points
@@ -88,7 +88,9 @@ class Registry:
             plugin = entry.load()
             self._register(plugin)
             register = getattr(plugin, "register_providers", None)
-            found = _of_kind(register(), kind) if register else None
+            brought = register() if register else ()
+            stray = _no_list(brought)
+            found = None if stray else _of_kind(brought, kind)
             breach = breach_of(found) if found is not None else None
         except KeyboardInterrupt:
             raise
@@ -97,6 +99,11 @@ class Registry:
                 f"the plugin for kind `{kind}` ({_distribution(entry)}) cannot be loaded: "
                 f"{in_one_line(error)}"
             ) from error
+        if stray is not None:
+            raise ConfigError(
+                f"the plugin for kind `{kind}` ({_distribution(entry)}) cannot be used: its "
+                f"`register_providers` returns {stray}, and must return a list of classes"
+            )
         if found is None:
             raise ConfigError(
                 f"the plugin {_distribution(entry)} brings no provider of kind `{kind}`: its "
@@ -133,6 +140,14 @@ class Registry:
 
 def _named(kind: str, entries: Sequence[EntryPoint]) -> list[EntryPoint]:
     return [entry for entry in entries if entry.name == kind]
+
+
+def _no_list(brought: object) -> str | None:
+    """What was returned instead of classes; None where it is a list, or like one."""
+    if isinstance(brought, type):
+        return f"the class {brought.__name__} itself"
+    like_one = isinstance(brought, Iterable) and not isinstance(brought, str)
+    return None if like_one else f"{type(brought).__name__}"
 
 
 def _of_kind(classes: Sequence[object], kind: str) -> type[Provider[Any]] | None:

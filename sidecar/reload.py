@@ -10,13 +10,13 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import structlog
 
 from sidecar import logs
-from sidecar.config import Config, glance, have_changed
+from sidecar.config import Config, glance, have_changed, remarks
 from sidecar.delivery.clock import Clock
 from sidecar.delivery.errors import ConfigError
 
@@ -35,11 +35,15 @@ Apply = Callable[[Config], Awaitable[Changes]]
 
 @dataclass(frozen=True, slots=True)
 class ReloadState:
-    """How the latest attempt went. Times are Unix time in seconds; `error` is safe to show."""
+    """How the latest attempt went. Times are Unix time in seconds; `error` is safe to show.
+
+    `needs_restart` are settings of the file, such as `server.listen`, that are not in effect yet.
+    """
 
     loaded_at: float
     failed_at: float | None = None
     error: str | None = None
+    needs_restart: tuple[str, ...] = ()
 
 
 class Reloader:
@@ -99,15 +103,15 @@ class Reloader:
         except Exception as error:  # noqa: BLE001  # whatever it is, the old configuration goes on
             self._failed(f"it could not be loaded: {type(error).__name__}", loudly=True)
         else:
-            self.state = ReloadState(self._clock.time())
+            waits = tuple(changes.get("needs_restart", ()))
+            self.state = ReloadState(self._clock.time(), needs_restart=waits)
             self._seen = config.seen
             structlog.get_logger().info("reloaded", digest=config.digest, **changes)
+            logs.remark(remarks(config))
 
     def _failed(self, error: str, *, loudly: bool) -> None:
-        known, self.state = (
-            self.state.error,
-            ReloadState(self.state.loaded_at, self._clock.time(), error),
-        )
+        known = self.state.error
+        self.state = replace(self.state, failed_at=self._clock.time(), error=error)
         if loudly or known != error:
             structlog.get_logger().error(
                 "reload_failed", error=error, do="mend it; the configuration before it goes on"

@@ -3,25 +3,34 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 import click
 
-from sidecar.config import Config, ProviderSection
+from sidecar.config import Config, ProviderSection, remarks
 
 
 def say_valid(loaded: Config, *, as_json: bool) -> None:
-    """The chains of a valid file, with the providers that would be left out."""
+    """The chains of a valid file, with the providers that would be left out, and its warnings."""
     found = {name: _configured(one) for name, one in loaded.providers.items()}
     if as_json:
-        click.echo(json.dumps({"valid": True, "providers": found}, indent=2))
+        told = {"valid": True, "providers": found, "warnings": list(remarks(loaded))}
+        click.echo(json.dumps(told, indent=2))
         return
     click.echo(f"{loaded.path}: valid ({loaded.digest})")
     for channel, chain in loaded.chains.items():
         click.echo(f"{channel}:")
         for name in chain.providers:
             click.echo(f"  {name:<16} {found[name]}")
+    in_chains = {name for chain in loaded.chains.values() for name in chain.providers}
+    if rest := [name for name in found if name not in in_chains]:
+        click.echo("in no chain:")
+    for name in rest:
+        click.echo(f"  {name:<16} {found[name]}")
+    for remark in remarks(loaded):
+        click.echo(f"warning: {remark}", err=True)
 
 
 def _configured(section: ProviderSection) -> str:
@@ -49,6 +58,17 @@ def print_walk(status: int, answer: Mapping[str, Any]) -> None:
             click.echo("  it may arrive twice: an earlier provider may have taken it too")
     else:
         click.echo(f"{answer.get('code', status)}: {answer.get('detail', '')}", err=True)
+
+
+def unlike_a_recipient(channel: str, to: str | None) -> str | None:
+    """Why no message could go to `to`; None where it may. The sidecar itself judges it closer."""
+    if to is None:
+        return None
+    if channel == "sms" and not re.fullmatch(r"\+[1-9][0-9]{6,14}", to, re.ASCII):
+        return "a number is written +14155550123, with its country's code and nothing between"
+    if channel == "email" and not re.fullmatch(r"[^@\s]{1,64}@[^@\s]{1,255}", to):
+        return "an address is written ada@example.com"
+    return None
 
 
 def next_of(chain: Mapping[str, Any]) -> str:

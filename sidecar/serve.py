@@ -14,6 +14,7 @@ import structlog
 
 from sidecar import __version__, lines, logs
 from sidecar.app import LAST_SECONDS, Sidecar, StartError
+from sidecar.config import remarks
 from sidecar.process import harden, let_go_of
 from sidecar.runner import LastResort
 
@@ -114,6 +115,7 @@ def _announce(sidecar: Sidecar, seconds: float) -> None:
     for link in sidecar.links():
         if link.broken:
             structlog.get_logger().error("provider_broken", provider=link.name, reason=link.broken)
+    logs.remark(remarks(config))
     structlog.get_logger().info(
         "ready",
         version=__version__,

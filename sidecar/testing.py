@@ -12,10 +12,11 @@ from __future__ import annotations
 
 import asyncio
 import gzip
+import inspect
 import json
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass, field, replace
 from importlib.metadata import entry_points
 from typing import Any, ClassVar
 
@@ -173,7 +174,12 @@ class ProviderContract:
 
     def test_the_entry_point_named_like_the_kind_brings_the_class(self) -> None:
         (found,) = entry_points(group=PROJECT, name=self.provider_class.kind)
-        assert self.provider_class in found.load().register_providers()
+        brought = found.load().register_providers()
+        assert self.provider_class in brought, "`register_providers` does not return the class"
+
+    def test_send_is_async(self) -> None:
+        is_async = inspect.iscoroutinefunction(self.provider_class.send)
+        assert is_async, "write `async def send`: what a plain one returns counts as a crash"
 
     def test_settings_refuse_an_unknown_key(self) -> None:
         with pytest.raises(ValidationError):
@@ -187,7 +193,8 @@ class ProviderContract:
     def test_secrets_do_not_print(self) -> None:
         provider = self.make()
         printed = f"{provider!r} {provider.config!r} {provider.config} {vars(provider)!r}"
-        assert not [secret for secret in self.secrets if secret in printed]
+        told = [number for number, secret in enumerate(self.secrets) if secret in printed]
+        assert not told, "a secret of `secrets` prints (by its number): declare it a `Secret`"
 
     async def test_it_can_be_closed_unused_and_twice(self) -> None:
         provider = self.make()
@@ -217,8 +224,19 @@ class HttpProviderContract(ProviderContract):
     async def test_an_accepted_message_gives_a_receipt_for_one_request(self) -> None:
         result, stub = await self.send_to(self.accepted)
         assert isinstance(result, Receipt), result
-        assert result.message_id
-        assert len(stub.requests) == 1
+        assert result.message_id, "the receipt has no message id"
+        assert len(stub.requests) == 1, "send once: the chain is the retry"
+
+    async def test_the_loop_goes_on_while_the_vendor_is_silent(self) -> None:
+        went_on = asyncio.Event()
+        async with stub_server(replace(self.accepted, fault="silence")) as stub:
+            provider = self.make(**{self.url_setting: stub.url, "allow_private": True})
+            async with provider:
+                asyncio.get_running_loop().call_later(0.02, went_on.set)
+                with suppress(Exception):
+                    await provider.send(self.message(), timeout=0.3)
+                turned = went_on.is_set()  # at once: the closing may wait, and the loop turn
+        assert turned, "`send` blocks the event loop, which every other send needs: await instead"
 
     async def test_a_refused_connection_is_unavailable(self) -> None:
         async with stub_server(self.accepted) as stub:
@@ -264,11 +282,14 @@ class HttpProviderContract(ProviderContract):
         assert isinstance(result, DeliveryError)
         assert stub.requests == []
 
-    async def test_no_error_carries_the_recipient_or_the_text(self) -> None:
+    @pytest.mark.parametrize("status", [400, 401, 403, 404, 422, 429, 500])
+    async def test_no_error_carries_the_recipient_or_the_text(self, status: int) -> None:
         message = self.message()
-        echo = json.dumps({"code": 1, "message": f"{message.to} {message.text}"}).encode()
-        result, _ = await self.send_to(Answer(400, {}, echo), message=message)
-        assert isinstance(result, DeliveryError), result
-        printed = f"{result!r} {result} {result.reason} {result.code}"
-        assert message.to not in printed
-        assert "739184620517" not in printed
+        words = f"vendor's words for {message.to} {message.text}"
+        for echo in (json.dumps({"code": 1, "message": words}), words):
+            result, _ = await self.send_to(Answer(status, {}, echo.encode()), message=message)
+            assert isinstance(result, DeliveryError), result
+            printed = f"{result!r} {result} {result.reason} {result.code}"
+            assert message.to not in printed, "the error repeats the recipient"
+            assert "739184620517" not in printed, "the error repeats the code"
+            assert "vendor's words" not in printed, "say it in your own words, not the vendor's"

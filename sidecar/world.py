@@ -242,7 +242,7 @@ def _provider(section: ProviderSection) -> tuple[Provider[Any] | None, str | Non
     except ConfigError:
         raise
     except BaseException as error:  # noqa: BLE001  # SystemExit too: it is left out, visibly
-        return None, why_broken(error)
+        return None, why_broken(error, section.cls)
 
 
 def _breaker_settings(chosen: BreakerOverride) -> BreakerSettings:

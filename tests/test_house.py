@@ -24,6 +24,7 @@ FLOORS = {  # of the pure core: a module imports from lower floors only
     "timeouts": 0,
     "turns": 0,
     "verified": 0,
+    "whereabouts": 0,
     "clock": 1,
     "discretion": 1,
     "errors": 1,

@@ -107,6 +107,22 @@ def test_a_plugin_that_breaks_its_contract_is_named_in_one_line(install, text):
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("before", "after", "told"),
+    [
+        ("return [Acme]", "return Acme", "returns the class Acme itself, and must return a list"),
+        ("return [Acme]", "return None", "returns NoneType, and must return a list"),
+        ('frozenset({"sms"})', '"sms"', r"class Acme has a text as its `channels`: write .*'sms'"),
+    ],
+)
+def test_a_slip_of_a_plugin_is_told_as_its_own(install, before, after, told):
+    name = f"acme-slip-{abs(hash(after)) % 10**8}"
+    install(name, text=MODULE.replace(before, after))
+    with pytest.raises(ConfigError, match=rf"\({name}\) cannot be used: its .*{told}") as caught:
+        Registry().provider_class("acme")
+    assert "registry.py" not in str(caught.value)
+
+
 RETYPED = MODULE.replace(
     "class Acme(Provider):",
     "class Own(ProviderConfig):\n    timeout: str = 'x'\n\nclass Acme(Provider):",

@@ -2,10 +2,11 @@
 
 import asyncio
 import gzip
+import select
 
 import pytest
 
-from sidecar.delivery.errors import Unavailable, Unknown
+from sidecar.delivery.errors import Rejected, Unavailable, Unknown
 from sidecar.delivery.model import Message, Receipt
 from sidecar.settings import ProviderConfig, Secret
 from sidecar.testing import (
@@ -207,7 +208,9 @@ async def test_a_careful_provider_keeps_the_contract_of_the_wire():
     await kept.test_a_failing_vendor_is_unavailable(503)
     await kept.test_too_many_requests_is_throttled()
     await kept.test_a_loopback_address_needs_leave()
-    await kept.test_no_error_carries_the_recipient_or_the_text()
+    await kept.test_no_error_carries_the_recipient_or_the_text(400)
+    await kept.test_the_loop_goes_on_while_the_vendor_is_silent()
+    kept.test_send_is_async()
 
 
 async def test_a_provider_that_makes_an_id_up_is_found_out():
@@ -217,7 +220,39 @@ async def test_a_provider_that_makes_an_id_up_is_found_out():
 
 async def test_a_provider_that_leaks_the_recipient_is_found_out():
     with pytest.raises(AssertionError):
-        await contract(Leaking).test_no_error_carries_the_recipient_or_the_text()
+        await contract(Leaking).test_no_error_carries_the_recipient_or_the_text(400)
+
+
+@pytest.mark.parametrize("status", [400, 404])
+async def test_a_provider_that_passes_the_vendor_s_words_on_is_found_out(status):
+    class Quoting(Careful):
+        async def send(self, message, *, timeout):
+            url = self.config.base_url
+            asked = self.transport.request("POST", url, headers={}, body=b"", timeout=timeout)
+            reply = await asked
+            raise Rejected(reply.body.decode().replace(message.to, "").replace(message.text, ""))
+
+    with pytest.raises(AssertionError, match="your own words"):
+        await contract(Quoting).test_no_error_carries_the_recipient_or_the_text(status)
+
+
+async def test_a_provider_that_blocks_the_loop_is_found_out():
+    class Blocking(Careful):
+        async def send(self, message, *, timeout):
+            select.select([], [], [], 0.05)  # as a client that is not async waits for its answer
+            raise Unknown("no answer")
+
+    with pytest.raises(AssertionError, match="blocks the event loop"):
+        await contract(Blocking).test_the_loop_goes_on_while_the_vendor_is_silent()
+
+
+def test_a_send_that_is_not_async_is_found_out():
+    class Plain(Careful):
+        def send(self, message, *, timeout):
+            return Receipt("m-1")
+
+    with pytest.raises(AssertionError, match="write `async def send`"):
+        contract(Plain).test_send_is_async()
 
 
 def test_a_provider_that_prints_its_secret_is_found_out():

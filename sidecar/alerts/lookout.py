@@ -9,7 +9,7 @@ from sidecar.alerts.model import Alert, Fact, Tell
 from sidecar.delivery.breaker import State
 from sidecar.delivery.clock import Clock
 from sidecar.delivery.link import Link
-from sidecar.delivery.model import Attempt, Delivery, SkipReason
+from sidecar.delivery.model import Attempt, Delivery, Outcome, SkipReason
 from sidecar.delivery.policy import Verdict
 from sidecar.hookspecs import hookimpl
 
@@ -143,10 +143,17 @@ def _opened(link: Link) -> Alert:
     if wait is not None:
         facts["tried_again_in_seconds"] = round(wait, 1)
     if reason == Verdict.MISCONFIGURED:
-        words = f"the account of {link.name} was not accepted: mend it, then reload"
+        words = f"{link.name} cannot be used{_because(link)}: mend it, then reload"
         return Alert(CIRCUIT, link.name, words, facts=facts, level="error")
     words = f"the circuit of {link.name} is open, {reason}: it is passed by until a trial succeeds"
     return Alert(CIRCUIT, link.name, words, facts=facts)
+
+
+def _because(link: Link) -> str:
+    """`, the API key was not accepted`, or `allow_private` is missing: who mends it has to know."""
+    last = link.last_error
+    misconfigured = last is not None and last.outcome is Outcome.MISCONFIGURED
+    return f", {last.reason}" if last and misconfigured and last.reason else ""
 
 
 def _well(provider: str, state: str) -> str:

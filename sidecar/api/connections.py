@@ -13,6 +13,7 @@ from aiohttp.web_protocol import RequestHandler
 
 from sidecar.api.asked import Asked
 from sidecar.api.problems import problem_answer, problem_document
+from sidecar.delivery.whereabouts import whereabouts
 
 _PIECE = 16 * 1024
 """Bytes the parser gets at once: the Python one copies the rest for every chunk it finds."""
@@ -227,7 +228,8 @@ class Connection(RequestHandler):
         if request.writer.output_size > 0:
             raise ConnectionError("an answer has begun already")
         if status != 400:
-            structlog.get_logger().error("internal_error", error=type(exc).__name__)
+            where = "" if exc is None else whereabouts(exc, __name__)
+            structlog.get_logger().error("internal_error", error=f"{type(exc).__name__}{where}")
         internal = (500, "internal", "the sidecar failed; its log says where")
         answer = problem_answer(*(_MALFORMED if status == 400 else internal))
         answer.close = True

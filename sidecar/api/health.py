@@ -44,6 +44,7 @@ def dump_health(world: World, dispatcher: Dispatcher, reloads: ReloadState) -> d
             "loaded_at": _moment(reloads.loaded_at),
             "reload_failed_at": _moment(reloads.failed_at),
             "reload_error": reloads.error,
+            "needs_restart": list(reloads.needs_restart),
         },
         "under_way": dispatcher.under_way,
         "in_flight": world.room.in_flight,

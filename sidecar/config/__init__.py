@@ -12,6 +12,7 @@ from sidecar.config.files import glance, have_changed, look
 from sidecar.config.loaded import Config, ProviderSection
 from sidecar.config.loader import load
 from sidecar.config.model import ChainSection, Limits, Log, Server
+from sidecar.config.remarks import remarks
 from sidecar.config.schema import schema
 from sidecar.config.show import effective
 from sidecar.config.starter import starter
@@ -33,6 +34,7 @@ __all__ = [
     "have_changed",
     "load",
     "look",
+    "remarks",
     "schema",
     "starter",
 ]

@@ -25,6 +25,17 @@ class TcpAddress:
     def loopback(self) -> bool:
         return self.host == "localhost" or ipaddress.ip_address(self.host).is_loopback
 
+    def meets(self, other: TcpAddress) -> bool:
+        """Whether both cannot be listened on: one port, and one's host is the other's or any."""
+        if self.port != other.port or not self.port:
+            return False
+        hosts = {self.host, other.host}
+        if len(hosts) == 1 or "::" in hosts:
+            return True
+        if "0.0.0.0" in hosts:  # noqa: S104  # compared, not bound
+            return not any(":" in host for host in hosts)
+        return "localhost" in hosts and self.loopback and other.loopback
+
     def __str__(self) -> str:
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
 

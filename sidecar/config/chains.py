@@ -39,12 +39,23 @@ class ChainReader:
         if not NAME.fullmatch(channel):
             self._draft.fault(at, NAME_RULE, at_key=True)
             return
+        if isinstance(raw, str):
+            if at not in self._draft.expansion.holes:
+                self._draft.fault(at, self._as_list(at, raw))
+            return
         short = isinstance(raw, list)
         value = {"providers": raw} if short else raw
         shorthand = ("providers",) if short else ()
         chain = self._draft.validated(ChainSection, at, value, shorthand=shorthand)
         if chain is not None:
             chains[channel] = (at if short else (*at, "providers"), chain)
+
+    def _as_list(self, at: KeyPath, raw: str) -> str:
+        """What to write for one text of names."""
+        names = [name.strip() for name in raw.split(",") if name.strip()]
+        known = bool(names) and all(name in self._providers for name in names)
+        shown = ", ".join(names) if known and self._draft.literal(at) else "first, second"
+        return f"must be a list of providers: write `[{shown}]`"
 
     def _check_names(self, chains: dict[str, tuple[KeyPath, ChainSection]]) -> None:
         used = {name for _, chain in chains.values() for name in chain.providers}

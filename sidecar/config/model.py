@@ -111,9 +111,10 @@ class Server(Section):
             raise PydanticCustomError(
                 ELSEWHERE, "needs `listen` to be a Unix socket", {"key": "peer_uids"}
             )
-        same = isinstance(self.listen, TcpAddress) and self.listen == self.ops_listen
-        if same and self.ops_listen is not None and self.ops_listen.port:
-            raise PydanticCustomError(ELSEWHERE, "must not be `listen`", {"key": "ops_listen"})
+        ops = self.ops_listen
+        if ops is not None and isinstance(self.listen, TcpAddress) and ops.meets(self.listen):
+            told = "has the port of `listen`, and both cannot be there: give it another"
+            raise PydanticCustomError(ELSEWHERE, told, {"key": "ops_listen"})
         return self
 
 

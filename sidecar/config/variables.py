@@ -27,6 +27,7 @@ FILE_LIMIT = 64 * 1024
 """Bytes of a `.env` and of a secret's file; longer ones are refused."""
 
 _NAME = re.compile(r"([A-Za-z_][A-Za-z0-9_]*)(?::-(.*))?", re.DOTALL)
+_BARE = re.compile(r"\$[A-Z_][A-Z0-9_]*", re.ASCII)
 _UNUSABLE = re.compile("[\x00-\x1f\x7f\ud800-\udfff]")
 _HOLDS_CONTROL = "holds a line break or another control character"
 _HOW = (
@@ -151,6 +152,9 @@ class _Expander:
         parts: list[str] = []
         origins: list[str] = []
         whole, end = True, 0
+        if _BARE.fullmatch(text):  # sent to a vendor as it is, it would be a key that nobody knows
+            self._fault(path, "is no variable without braces: write `${NAME}`, or `$$` for a `$`")
+            whole = False
         for found in VARIABLE.finditer(text):
             parts.append(text[end : found.start()])
             end = found.end()

@@ -11,6 +11,7 @@ from sidecar.delivery.clock import Clock
 from sidecar.delivery.discretion import discreet
 from sidecar.delivery.model import Message, SkipReason
 from sidecar.delivery.provider import AccountReport, AccountState, Provider
+from sidecar.delivery.whereabouts import whereabouts
 
 UNREACHABLE, UNKNOWN = "unreachable", "unknown"
 STATES = (*(state.value for state in AccountState), UNREACHABLE, UNKNOWN)
@@ -119,6 +120,7 @@ class AccountGate:
         except BaseException as error:  # noqa: BLE001  # a guest's, and the chain must go on
             if self._failed_at is not report:
                 self._failed_at = report
-                self._failed(self._provider.name, type(error).__name__)
+                where = whereabouts(error, type(self._provider).__module__)
+                self._failed(self._provider.name, f"{type(error).__name__}{where}")
             return None
         return why[:200] if isinstance(why, str) else None

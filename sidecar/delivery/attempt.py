@@ -16,6 +16,7 @@ from sidecar.delivery.link import Link
 from sidecar.delivery.model import ZERO, Attempt, Bill, Message, Money, Outcome, Receipt
 from sidecar.delivery.policy import RULES, Verdict
 from sidecar.delivery.provider import Provider
+from sidecar.delivery.whereabouts import whereabouts
 
 GRACE = 0.1
 """Seconds past its timeout that a plugin gets to classify the end of its own connection."""
@@ -104,11 +105,11 @@ async def _bounded(link: Link, message: Message, timeout: float) -> Result:
     try:
         await link.clock.expect(over, timeout + GRACE)
         if call.done():
-            return _result_of(call)
+            return _result_of(call, link.provider)
         call.cancel()
         await link.clock.wait(call, FAREWELL)
         if _was_accepted(call):  # in the last moment, and without need for a second text
-            return _result_of(call)
+            return _result_of(call, link.provider)
         return Result(Outcome.UNKNOWN, f"no answer within {timeout:.1f} s")
     finally:
         if call.done():
@@ -131,11 +132,11 @@ async def _call(
     except asyncio.CancelledError:
         raise
     except DeliveryError as error:
-        return _result_of_error(error)
+        return _result_of_error(error, provider)
     except TimeoutError:
         return Result(Outcome.UNKNOWN, f"no answer within {timeout:.1f} s")
     except BaseException as error:  # noqa: BLE001
-        return _crash(error)
+        return _crash(error, provider)
     finally:
         if not over.done():
             over.set_result(None)
@@ -163,10 +164,10 @@ def _is_usable(message_id: str) -> bool:
     return 0 < len(message_id) <= MESSAGE_ID_LIMIT and message_id.isprintable()
 
 
-def _result_of_error(error: DeliveryError) -> Result:
+def _result_of_error(error: DeliveryError, provider: Provider[Any]) -> Result:
     reason: object = error.reason
     if error.outcome not in _RAISABLE or not isinstance(reason, str):
-        return _crash(error)
+        return _crash(error, provider)
     reason, code = in_bounds(reason, error.code)  # again: a plugin may have set them
     return Result(
         error.outcome,
@@ -184,15 +185,16 @@ def _was_accepted(call: asyncio.Task[Result]) -> bool:
     return call.result().outcome is Outcome.ACCEPTED
 
 
-def _result_of(call: asyncio.Task[Result]) -> Result:
+def _result_of(call: asyncio.Task[Result], provider: Provider[Any]) -> Result:
     if call.cancelled():  # not by us: the plugin cancelled itself
         return Result(Outcome.CRASHED, "the plugin cancelled its own call")
     error = call.exception()  # a DeliveryError of the plugin's own making, without its fields
-    return call.result() if error is None else _crash(error)
+    return call.result() if error is None else _crash(error, provider)
 
 
-def _crash(error: BaseException) -> Result:
-    return Result(Outcome.CRASHED, f"the plugin raised {type(error).__name__}")
+def _crash(error: BaseException, provider: Provider[Any]) -> Result:
+    where = whereabouts(error, type(provider).__module__)
+    return Result(Outcome.CRASHED, f"the plugin raised {type(error).__name__}{where}")
 
 
 def _retrieve(call: asyncio.Task[Result]) -> None:

@@ -75,10 +75,22 @@ class Planner:
         own = [names for one, names in told if one == channel]
         chain = self._chain(channel)
         if own:
+            for name in {name for names in own for name in names}:
+                self._must_serve(name, channel)
             return [(names, chain.order if chain else Order.DECLARED) for names in own]
         if chain is None:
             raise ValueError(f"no chain is configured for {channel}: say --chain {channel}=A,B")
         return [(self._there(chain), chain.order)]
+
+    def _must_serve(self, name: str, channel: str) -> None:
+        section = self._config.providers.get(name) if self._config else None
+        try:
+            cls = section.cls if section else self._registry.provider_class(name)
+        except PluginNotFound:
+            return  # told where its tariff is looked for
+        if channel not in cls.channels:
+            serves = " and ".join(sorted(cls.channels)) or "nothing"
+            raise ValueError(f"--chain: `{name}` does not serve {channel}, only {serves}")
 
     def _there(self, chain: ChainSection) -> Sequence[str]:
         """Those of the chain that really send, also where their credentials are not here."""

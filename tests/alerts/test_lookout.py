@@ -109,6 +109,14 @@ def test_an_account_that_is_not_accepted_is_an_error(post):
     assert "mend it, then reload" in alert.summary
 
 
+def test_the_alert_of_a_provider_that_cannot_be_used_says_why(post):
+    why = "the provider's address is loopback or private; `allow_private: true` admits it"
+    link = post.links["one"]
+    link.heard(Attempt("one", "scripted", Outcome.MISCONFIGURED, 0.0, reason=why))
+    post.verdicts(Verdict.MISCONFIGURED)
+    assert post.heard[0].summary == f"one cannot be used, {why}: mend it, then reload"
+
+
 def test_a_circuit_that_an_operator_isolates_is_no_alert(post):
     change = post.links["one"].breaker.isolate()
     post.ended(Attempt("one", "scripted", Outcome.UNAVAILABLE, 0.0, transition=change))

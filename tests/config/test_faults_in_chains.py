@@ -20,6 +20,18 @@ CHAINS = {
         "1:18: chains.email[0]: `text` does not serve `email`, only sms and voice",
     ),
     "twice": ("{email: [mail, mail]}", "1:24: chains.email[1]: stands twice in this chain"),
+    "one text of several": (
+        "{email: 'mail, text'}",
+        "1:17: chains.email: must be a list of providers: write `[mail, text]`",
+    ),
+    "one text": (
+        "{email: mail}",
+        "1:17: chains.email: must be a list of providers: write `[mail]`",
+    ),
+    "a text of nobody": (
+        "{email: 'canary-x'}",
+        "1:17: chains.email: must be a list of providers: write `[first, second]`",
+    ),
     "empty list": ("{email: []}", "1:17: chains.email: must not be empty"),
     "empty list in the long form": (
         "{email: {providers: []}}",

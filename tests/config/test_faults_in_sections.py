@@ -2,6 +2,7 @@
 
 import pytest
 
+BOTH = "has the port of `listen`, and both cannot be there: give it another"
 SMS = "chains: {sms: [console]}\nproviders: {console: }\n"
 
 SECTIONS = {
@@ -74,7 +75,15 @@ SECTIONS = {
     ),
     "both listeners in one place": (
         f"server: {{ops_listen: '127.0.0.1:8780'}}\n{SMS}",
-        "1:22: server.ops_listen: must not be `listen`",
+        f"1:22: server.ops_listen: {BOTH}",
+    ),
+    "one of them on all addresses": (
+        f"server: {{ops_listen: '0.0.0.0:8780'}}\n{SMS}",
+        f"1:22: server.ops_listen: {BOTH}",
+    ),
+    "one of them by its name": (
+        f"server: {{ops_listen: 'localhost:8780'}}\n{SMS}",
+        f"1:22: server.ops_listen: {BOTH}",
     ),
     "allowed host": (
         f"server: {{allowed_hosts: [a.example, 'b/c']}}\n{SMS}",

@@ -24,6 +24,21 @@ EXPANDED = {
     "${BOTH}": "environment",
     "${BENEATH}": "dotenv",
 }
+BARE = "is no variable without braces: write `${NAME}`, or `$$` for a `$`"
+
+
+@pytest.mark.parametrize("text", ["$A", "$MAIL_KEY", "$_X9"])
+def test_a_name_without_braces_is_refused_and_not_repeated(faults_of, text):
+    found = faults_of(f"log: {{path: '{text}'}}\n{REST}", A="alpha")
+    assert found == [f"my.yaml:1:13: log.path: {BARE}"]
+
+
+@pytest.mark.parametrize("text", ["$$MAIL_KEY", "$Secret", "$5", "x$A", "$A-b", "${SIGN}"])
+def test_other_texts_with_a_dollar_sign_are_texts(load_text, text):
+    became = load_text(f"log: {{path: '{text}'}}\n{REST}", SIGN="$A").log.path
+    assert became == {"$$MAIL_KEY": "$MAIL_KEY", "${SIGN}": "$A"}.get(text, text)
+
+
 DOTENV = "BOTH=beneath\nexport BENEATH='dotenv'\nBARE\n# BENEATH=x\nNESTED=${A}\n"
 ENVIRON = {"A": "alpha", "B": "beta", "EMPTY": "", "SIGN": "${A} $$", "BOTH": "environment"}
 

@@ -125,7 +125,8 @@ async def test_anything_foreign_that_is_raised_is_a_crash(run, box, error):
 
 async def test_a_real_recursion_without_end_is_a_crash(run):
     ended = await run(recurse)
-    assert (ended.outcome, ended.reason) == ("crashed", "the plugin raised RecursionError")
+    assert ended.outcome is Outcome.CRASHED
+    assert ended.reason.startswith("the plugin raised RecursionError at ")
 
 
 class Bare(DeliveryError):
@@ -161,7 +162,8 @@ async def test_an_outcome_that_no_plugin_may_claim_is_a_crash(run, outcome):
     error = Boastful("x")
     error.outcome = outcome
     ended = await run(error)
-    assert (ended.outcome, ended.reason) == ("crashed", "the plugin raised Boastful")
+    assert ended.outcome is Outcome.CRASHED
+    assert ended.reason.startswith("the plugin raised Boastful")
 
 
 @pytest.mark.parametrize("simulated", [None, 1, "yes"])
@@ -502,7 +504,7 @@ async def test_a_coroutine_that_is_returned_is_closed_and_is_no_receipt(run):
 async def test_an_error_whose_reason_is_no_text_is_a_crash(run):
     error = Unavailable("x")
     error.reason = 7
-    assert (await run(error)).reason == "the plugin raised Unavailable"
+    assert (await run(error)).reason.startswith("the plugin raised Unavailable")
 
 
 async def test_what_is_no_receipt_is_named_by_its_class(run):

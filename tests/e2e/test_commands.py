@@ -6,6 +6,8 @@ import json
 import subprocess
 import sys
 
+import pytest
+
 from harness.leaks import PHONE
 from harness.process import PATIENCE, wait_for
 from harness.providers import config, sendgrid, ses, smtp, sns, twilio
@@ -180,3 +182,45 @@ def test_check_online_reaches_each_account_and_sends_nothing(
     told = command("check", "--online")
     assert told.returncode == 1
     assert "sendgrid         blocked         the API key was not accepted" in told.stdout
+
+
+@pytest.mark.parametrize(
+    ("channel", "to", "told"),
+    [("sms", "foo", "+14155550123"), ("email", "foo", "ada@example.com"), ("sms", "4155", "+1415")],
+)
+def test_explain_refuses_what_is_no_recipient(command, channel, to, told):
+    refused = command("explain", "--channel", channel, "--to", to, "--url", "http://127.0.0.1:1")
+    assert refused.returncode == 2
+    assert told in refused.stderr
+
+
+UNUSABLE = """
+alerts: {secret: "whsec_Y2FuYXJ5LWNhbmFyeS1jYW5hcnktY2FuYXJ5"}
+providers:
+  console: {}
+  spare: {kind: console}
+  twilio: {optional: true, account_sid: "${A_SID}", auth_token: "x", sender: "+15005550006"}
+  idle: {kind: console, enabled: false}
+chains: {sms: [twilio, idle], email: [console]}
+"""
+WHY = "`twilio` lacks A_SID; `idle` is disabled"
+REMARKS = [
+    f"chains.sms: nothing can be sent, no provider of it can be used: {WHY}",
+    "alerts.secret: signs nothing, since `alerts.webhook` is not set",
+]
+
+
+def test_check_warns_of_what_is_valid_and_probably_not_meant(command, tmp_path):
+    (tmp_path / "providers.yaml").write_text(UNUSABLE)
+    told = command("check")
+    assert told.returncode == 0
+    assert told.stderr.splitlines() == [f"warning: {remark}" for remark in REMARKS]
+    assert told.stdout.splitlines()[-2:] == ["in no chain:", f"  {'spare':<16} configured"]
+    assert json.loads(command("check", "--json").stdout)["warnings"] == REMARKS
+    (tmp_path / "providers.yaml").write_text(CONSOLE)
+    assert command("check").stderr == ""
+
+
+def test_a_start_warns_likewise(start):
+    sidecar = start(UNUSABLE)
+    assert [line["remark"] for line in sidecar.events("configuration")] == REMARKS

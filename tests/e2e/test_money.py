@@ -135,3 +135,9 @@ def test_the_log_in_memory_has_no_report(command, tmp_path):
     asked = command("cost")
     assert (asked.returncode, asked.stdout) == (69, "")
     assert "/health" in asked.stderr
+
+
+def test_a_chain_of_a_provider_that_does_not_serve_the_channel_is_no_plan(command):
+    told = command("cost", "--email", "100", "--chain", "email=twilio")
+    assert (told.returncode, told.stdout) == (2, "")
+    assert "--chain: `twilio` does not serve email, only sms" in told.stderr

@@ -175,13 +175,20 @@ def test_a_channel_that_is_no_more_is_told(start):
     assert reload(sidecar, CONSOLE)["chains"] == ["email"]
 
 
-def test_what_a_running_process_cannot_change_is_said(start):
+def test_what_a_running_process_cannot_change_is_said(start, command):
     sidecar = start(CONSOLE)
     told = reload(sidecar, "server: {listen: '127.0.0.1:1'}\n" + CONSOLE)
     assert told["event"] == "reloaded"
     assert told["needs_restart"] == ["server.listen"]
+    assert sidecar.call("GET", "/health").json["config"]["needs_restart"] == ["server.listen"]
+    shown = command("explain", "--channel", "sms", "--url", f"http://127.0.0.1:{sidecar.port}")
+    assert "changed in the file, and in effect after a restart: server.listen" in shown.stdout
     told = reload(sidecar, "http_client: aiohttp\n" + CONSOLE)
     assert told["needs_restart"] == ["http_client"]
+    assert reload(sidecar, "chains: {")["event"] == "reload_failed"
+    assert sidecar.call("GET", "/health").json["config"]["needs_restart"] == ["http_client"]
+    reload(sidecar, CONSOLE)
+    assert sidecar.call("GET", "/health").json["config"]["needs_restart"] == []
     assert sidecar.send().status == 200
 
 

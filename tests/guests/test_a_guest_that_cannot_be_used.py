@@ -32,7 +32,7 @@ BROKEN = {
     "no hook": ("x = 1", "register_providers"),
     "nothing registered": (
         guests.HEAD + "@hookimpl\ndef register_providers(): return None",
-        "TypeError",
+        "NoneType",
     ),
     "no provider": (module("class Acme: kind = 'acme'"), "brings no provider"),
     "an instance": (module("Acme = 7"), "brings no provider"),

@@ -38,6 +38,7 @@ RAISES = {  # the body of a `send`, and the outcome of its attempt
     "timeout": (f"raise TimeoutError({WORDS})", "unknown"),
     "recursion": ("def deeper(): return deeper()\ndeeper()", "crashed"),
     "cancels-itself": ("asyncio.current_task().cancel(); await asyncio.sleep(9)", "crashed"),
+    "sdk": ("import json; json.loads('{' + message.text)", "crashed"),
     "mute": (
         "class Mute(Exception):\n    def __str__(self): raise SystemExit(3)\nraise Mute",
         "crashed",
@@ -192,6 +193,21 @@ def test_every_attempt_is_written_as_it_was_answered(house):
     kept = house.call("GET", "/v1/messages/kept-1")
     assert kept.trail == answer.trail
     assert "ValueError" in kept.json["attempts"][0]["reason"]
+
+
+def test_a_crash_is_told_with_its_place_in_the_plugin(house):
+    attempt = send(house, "sdk").json["attempts"][0]
+    line = next(
+        number
+        for number, text in enumerate(
+            (house.config.parent / "guest.py").read_text().splitlines(), 1
+        )
+        if "json.loads" in text
+    )
+    assert attempt["reason"] == f"the plugin raised JSONDecodeError at guest.py:{line} in send"
+    told = house.events("delivery")[-1]["attempts"][0]
+    assert told == f"sdk: crashed, {attempt['reason']}"
+    assert house.health("sdk", "sdk")["last_error"]["reason"] == attempt["reason"]
 
 
 def test_other_chains_work_while_one_guest_is_deaf(house):

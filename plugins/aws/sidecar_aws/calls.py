@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import logging
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -19,13 +19,14 @@ from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 from botocore.parsers import ResponseParserError
 
-from sidecar.commands import EX_CONFIG, EX_UNAVAILABLE, Chosen, CommandFailed, choose
+from sidecar.commands import EX_CONFIG, EX_UNAVAILABLE, Chosen, CommandFailed, choose, lacking
 from sidecar_aws.refusals import Call, failed
 from sidecar_aws.settings import AwsConfig
 
 # One try: a person can ask again, and a change must not be made twice.
 _CALLS = Config(connect_timeout=5, read_timeout=15, retries={"total_max_attempts": 1})
 _OF_AWS = (".amazonaws.com", ".amazonaws.com.cn", ".api.aws")
+_NO_REGION = "no AWS region: set the provider's `region`, or AWS_REGION"
 NAMES = {"sesv2": "SES v2", "sns": "SNS"}
 KIND_OF = {"sesv2": "ses", "sns": "sns"}
 
@@ -34,10 +35,13 @@ class Account:
     """An account's `service`, `sesv2` or `sns`, in one region.
 
     `chosen` gives keys, region and endpoint; what it leaves open, and all of it where it is None,
-    comes from where every AWS SDK looks. Raises `CommandFailed` where that is not enough.
+    comes from where every AWS SDK looks. Raises `CommandFailed` where that is not enough, with the
+    words of `nowhere` where nothing names a region.
     """
 
-    def __init__(self, service: str, chosen: Chosen | None) -> None:
+    def __init__(
+        self, service: str, chosen: Chosen | None, nowhere: Callable[[], str] = lambda: _NO_REGION
+    ) -> None:
         # Its DEBUG lines carry session tokens and whole answers.
         logging.getLogger("botocore").setLevel(logging.WARNING)
         self.service = service
@@ -45,7 +49,7 @@ class Account:
         settings = chosen.settings if chosen is not None else None
         try:
             session = _session(settings)
-            self.region = _region(session, settings)
+            self.region = _region(session, settings, nowhere)
             self._client = session.client(
                 service,
                 region_name=self.region,
@@ -100,7 +104,17 @@ def account(service: str, config: Path, provider: str | None) -> Account:
     """
     first = KIND_OF[service]
     kinds: Sequence[str] = [first, *(kind for kind in KIND_OF.values() if kind != first)]
-    return Account(service, choose(kinds, config, provider))
+    chosen = choose(kinds, config, provider)
+    return Account(service, chosen, lambda: _nowhere(lacking(kinds, config), config))
+
+
+def _nowhere(lacks: str, config: Path) -> str:
+    """Why it is known neither whose account it is nor where, and what to set."""
+    told = "no AWS region: set AWS_REGION to go by the environment's own credentials"
+    if not lacks:
+        return f"{told}, or name a file with --config"
+    beside = config.parent / ".env"
+    return f"{told}; or give {config} what it waits for, in the environment or in {beside}: {lacks}"
 
 
 def _session(settings: AwsConfig | None) -> Any:
@@ -114,12 +128,12 @@ def _session(settings: AwsConfig | None) -> Any:
     )
 
 
-def _region(session: Any, settings: AwsConfig | None) -> str:
+def _region(session: Any, settings: AwsConfig | None, nowhere: Callable[[], str]) -> str:
     # botocore itself knows AWS_DEFAULT_REGION only; the other SDKs read AWS_REGION first.
     named = settings.region if settings is not None else None
     region = named or os.environ.get("AWS_REGION") or session.region_name
     if not region:
-        raise CommandFailed("no AWS region: set the provider's `region`, or AWS_REGION", EX_CONFIG)
+        raise CommandFailed(_NO_REGION if settings is not None else nowhere(), EX_CONFIG)
     return str(region)
 
 

@@ -150,7 +150,11 @@ async def test_an_optional_provider_that_lacks_a_variable_is_not_the_account(tmp
     done = await run("spend-limit", "--provider", "sns")
     assert done.returncode == 78
     assert "`sns` lacks NOWHERE" in done.stderr
-    assert "no AWS region" in (await run("spend-limit")).stderr
+    for command in ("spend-limit", "quota", "sender-status"):
+        done = await run(command)
+        assert done.returncode == 78
+        assert "no AWS region: set AWS_REGION" in done.stderr
+        assert "in the environment or in .env: `sns` lacks NOWHERE" in done.stderr
 
 
 @pytest.mark.parametrize(

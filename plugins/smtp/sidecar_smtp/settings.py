@@ -43,6 +43,8 @@ class SmtpConfig(ProviderConfig):
     def _complete(self) -> Self:
         if bool(self.username) != bool(self.password and self.password.get_secret_value()):
             raise ValueError("`username` and `password` belong together")
+        if self.port == 465 and self.tls == "starttls":  # RFC 8314: TLS from the first byte
+            raise ValueError("port 465 speaks TLS from the start: write `tls: implicit`")
         address = _address(self.host)
         if self.tls == "none" and address is not None and not address.is_loopback:
             raise ValueError("`tls: none` is for loopback only; use `starttls` or `implicit`")

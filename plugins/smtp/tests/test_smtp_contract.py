@@ -100,3 +100,10 @@ def test_a_name_that_leads_elsewhere_gets_nothing_in_clear(address: str) -> None
     with pytest.raises(Misconfigured, match="loopback only"):
         _must_be_loopback(elsewhere)
     assert closed
+
+
+def test_port_465_asks_for_implicit_tls():
+    given = {"kind": "smtp", "host": "mail.example.com", "port": 465, "sender": "a@b.example"}
+    with pytest.raises(ValidationError, match="write `tls: implicit`"):
+        Smtp.Config.model_validate(given)
+    assert Smtp.Config.model_validate({**given, "tls": "implicit"}).port == 465
