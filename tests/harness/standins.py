@@ -150,7 +150,8 @@ class Moto:
         """Make the secret of this name, or give it another text."""
         try:
             self._secret("CreateSecret", Name=name, SecretString=text)
-        except HTTPError:
+        except HTTPError as there_already:
+            there_already.close()
             self._secret("PutSecretValue", SecretId=name, SecretString=text)
 
     def delete_secret(self, name: str) -> None:
