@@ -225,7 +225,9 @@ class Sidecar:
 
     def _keep(self, work: Coroutine[Any, Any, None]) -> None:
         """Let `work` run until the end of everything."""
-        self._stack.push_async_callback(_cancelled, asyncio.create_task(work))
+        task = asyncio.create_task(work, name=work.__qualname__)
+        task.add_done_callback(logs.told_if_dead)
+        self._stack.push_async_callback(_cancelled, task)
 
     # Reload
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 
+from structlog.testing import capture_logs
+
 from sidecar import app, upkeep
 from sidecar.config import load
 from sidecar.delivery.model import Delivery, Status
@@ -38,3 +40,23 @@ async def test_deliveries_older_than_the_retention_are_pruned(tmp_path, monkeypa
         await asyncio.sleep(0)
     assert await log.get("young") is not None
     pruning.cancel()
+
+
+async def test_background_work_that_dies_is_told_at_once(tmp_path, monkeypatch):
+    async def keep_tidy(*_):
+        raise ZeroDivisionError("+14155550123")
+
+    monkeypatch.setattr(app, "keep_tidy", keep_tidy)
+    path = tmp_path / "providers.yaml"
+    path.write_text(TEXT + "server: {listen: 127.0.0.1:0}")
+    registry = Registry()
+    config = load(path, environ={}, provider_class=registry.provider_class)
+    sidecar = app.Sidecar(config, registry)
+    with capture_logs() as told:
+        await sidecar.start()
+        await asyncio.sleep(0)
+        (line,) = [line for line in told if line["event"] == "work_ended"]
+        await sidecar.stop()
+    assert line["error"].startswith("ZeroDivisionError at test_app.py:")
+    assert "keep_tidy" in line["work"]
+    assert [one["event"] for one in told].count("work_ended") == 1
