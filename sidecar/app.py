@@ -225,7 +225,7 @@ class Sidecar:
 
     def _keep(self, work: Coroutine[Any, Any, None]) -> None:
         """Let `work` run until the end of everything."""
-        task = asyncio.create_task(work, name=work.__qualname__)
+        task = asyncio.create_task(work, name=getattr(work, "__qualname__", None))
         task.add_done_callback(logs.told_if_dead)
         self._stack.push_async_callback(_cancelled, task)
 

@@ -13,6 +13,7 @@ from typing import Any
 import structlog
 
 from sidecar import logs
+from sidecar.delivery.arithmetic import own_arithmetic
 from sidecar.delivery.clock import Clock
 from sidecar.delivery.errors import DeliveryError
 from sidecar.delivery.link import Link
@@ -109,6 +110,7 @@ async def bounded(
 
 
 async def _kept_inside(call: Callable[[], Awaitable[object]]) -> Ended:
+    own_arithmetic()
     try:
         await call()
     except asyncio.CancelledError:

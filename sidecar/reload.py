@@ -17,6 +17,7 @@ import structlog
 
 from sidecar import logs
 from sidecar.config import Config, glance, have_changed, remarks
+from sidecar.delivery.arithmetic import own_arithmetic
 from sidecar.delivery.clock import Clock
 from sidecar.delivery.errors import ConfigError
 
@@ -75,6 +76,7 @@ class Reloader:
 
     async def run(self) -> None:
         """Until cancelled."""
+        own_arithmetic()  # what is loaded here may be a plugin's
         watching = asyncio.create_task(self._watch(), name="watch configuration")
         try:
             while True:

@@ -15,6 +15,7 @@ import structlog
 from sidecar import __version__, lines, logs
 from sidecar.app import LAST_SECONDS, Sidecar, StartError
 from sidecar.config import remarks
+from sidecar.delivery.arithmetic import own_arithmetic
 from sidecar.process import harden, let_go_of
 from sidecar.runner import LastResort
 
@@ -34,6 +35,7 @@ async def serve(sidecar: Sidecar, started: float) -> None:
     it says why and raises SystemExit with 69.
     """
     harden()
+    own_arithmetic()  # plugins have been loaded
     loop = asyncio.get_running_loop()
     loop.set_exception_handler(logs.loop_trouble)
     first, second = asyncio.Event(), asyncio.Event()

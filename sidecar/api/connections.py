@@ -9,6 +9,7 @@ from typing import Any, Protocol, cast
 
 import structlog
 from aiohttp import web
+from aiohttp.streams import StreamReader
 from aiohttp.web_protocol import RequestHandler
 
 from sidecar.api.asked import Asked
@@ -49,7 +50,7 @@ class Connection(RequestHandler):
     request until one has gone to aiohttp, whose parser may keep a part of the next.
     """
 
-    __slots__ = ("_behind", "_express", "_served", "desk", "spoken", "stranger")
+    __slots__ = ("_behind", "_body", "_express", "_served", "desk", "spoken", "stranger")
 
     def __init__(
         self,
@@ -73,6 +74,7 @@ class Connection(RequestHandler):
         self._express = express
         self._served = False  # an express request is being served
         self._behind: list[bytes] = []  # what came behind it
+        self._body: StreamReader | None = None  # of the request that aiohttp has begun last
 
     @property
     def waiting(self) -> bool:
@@ -93,6 +95,20 @@ class Connection(RequestHandler):
     def connection_lost(self, exc: BaseException | None) -> None:
         self.desk.left(self)
         super().connection_lost(exc)
+
+    def eof_received(self) -> bool | None:  # type: ignore[override]  # aiohttp's returns nothing
+        """Keep the way open for the answer where a whole request has come.
+
+        A caller may say that nothing more will come (`nc -N`, a `shutdown` of its side) and still
+        read. One that has gone looks the same until it is written to.
+        """
+        if self._served:
+            self._close = True
+            return True
+        if self.waiting or self._body is None or not self._body.is_eof():
+            return None
+        self.close()
+        return True
 
     def pause_writing(self) -> None:
         super().pause_writing()
@@ -125,6 +141,8 @@ class Connection(RequestHandler):
             _tell_once(type(error).__name__)
             self.refuse(*_MALFORMED)
             return
+        if self._messages:
+            self._body = self._messages[-1][1]
         # Nothing is complete, so this was a part of a head. (Empty lines between requests are none,
         # RFC 9112 section 2.2.) A part that came in one packet with the request before it is not
         # seen: such a connection counts as idle. uvloop may bring data before the task that waits
@@ -146,7 +164,7 @@ class Connection(RequestHandler):
         if self.transport is None or self.transport.is_closing():  # uvloop's `write` would raise
             return
         self.transport.write(data)
-        if close:
+        if close or self._close:
             self.force_close()
             return
         self._keepalive = True

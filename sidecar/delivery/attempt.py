@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from typing import Any, NamedTuple
 
+from sidecar.delivery.arithmetic import own_arithmetic
 from sidecar.delivery.breaker import Permit
 from sidecar.delivery.discretion import discreet
 from sidecar.delivery.errors import DeliveryError, Rejected, Throttled, in_bounds
@@ -126,6 +127,7 @@ async def _call(
 
     Where a plugin cancels the tasks of others before they begin, `over` comes with the timeout.
     """
+    own_arithmetic()
     # BaseException: a SystemExit or KeyboardInterrupt that leaves a task stops the event loop.
     try:
         return _receipt_or_crash(await provider.send(message, timeout=timeout))

@@ -2,6 +2,7 @@
 
 import asyncio
 import gc
+from decimal import Decimal, getcontext
 
 import pytest
 
@@ -63,6 +64,17 @@ async def test_an_error_of_the_contract_becomes_its_outcome(run, box, error, out
     ended = await run(error)
     assert (ended.outcome, ended.reason, ended.provider_code) == (outcome, error.reason, "21211")
     assert box.links["p"].last_error == ended
+
+
+async def test_a_plugin_cannot_make_our_sums_less_exact(run, message):
+    class Rounder(ScriptedProvider):
+        async def send(self, message, *, timeout):
+            getcontext().prec = 1
+            return await super().send(message, timeout=timeout)
+
+    price = Decimal("0.0083") + 0  # the test's context is there, and the call's is its copy
+    await run(provider=Rounder("p", [Receipt("SM1")]))
+    assert price + 1 == Decimal("1.0083")
 
 
 async def test_a_rejection_keeps_its_finality(run):

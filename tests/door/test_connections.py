@@ -70,6 +70,33 @@ def test_a_slow_head_on_a_kept_connection_too(sidecar):
     assert second.problem["code"] == "slow_head"
 
 
+@pytest.mark.parametrize(
+    "request_",
+    [
+        send_request(),
+        send_request(SEND, "Expect: 100-continue"),
+        POST + b"Transfer-Encoding: chunked\r\n\r\n%x\r\n%b\r\n0\r\n\r\n" % (len(SEND), SEND),
+        get_request("/livez"),
+    ],
+    ids=["express", "expect", "chunks", "probe"],
+)
+@pytest.mark.parametrize("parser", ["", "1"], ids=["C", "Python"])
+def test_a_caller_that_ends_its_side_gets_its_answer_and_a_close(begin, request_, parser):
+    sidecar = begin(QUICK, AIOHTTP_NO_EXTENSIONS=parser)
+    with connect(sidecar) as connection:
+        connection.sendall(request_)
+        connection.shutdown(socket.SHUT_WR)
+        assert replies(everything(connection))[-1].status == 200
+
+
+def test_half_a_request_at_its_end_is_no_request(sidecar):
+    with connect(sidecar) as connection:
+        connection.sendall(send_request()[:-1])
+        connection.shutdown(socket.SHUT_WR)
+        assert everything(connection) == b""
+    assert sidecar.inbox() == []
+
+
 def test_a_slow_body_gets_408_and_a_close(sidecar):
     with connect(sidecar) as connection:
         connection.sendall(POST + b"Content-Length: 2000\r\n\r\n")

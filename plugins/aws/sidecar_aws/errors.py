@@ -204,15 +204,20 @@ def read_error(reply: Reply) -> AwsError:
     return AwsError(code, text.lower() if isinstance(text, str) else "")
 
 
-def receipt_of(reply: Reply, service: str) -> Receipt:
-    """The receipt in an answer of JSON; raises `Unknown` where it has none, or names an error too.
+def receipt_of(reply: Reply, service: str) -> Receipt | None:
+    """The receipt in an answer of JSON; None where it says that the message was not taken.
 
-    botocore gives an empty answer for a page of HTML; the id alone is an acceptance.
+    Raises `Unknown` for one that says neither, or both. botocore gives an empty answer for a page
+    of HTML; the id alone is an acceptance.
     """
-    message_id = reply.json().get("MessageId")
+    fields = reply.json()
+    message_id = fields.get("MessageId")
+    succeeded = 200 <= reply.status < 300
     if not (isinstance(message_id, str) and _MESSAGE_ID.fullmatch(message_id)):
-        raise Unknown(f"{service} answered without a message id", code=reply.status)
-    if "x-amzn-errortype" in reply.headers:
+        if succeeded:
+            raise Unknown(f"{service} answered without a message id", code=reply.status)
+        return None
+    if not succeeded or "__type" in fields or "x-amzn-errortype" in reply.headers:
         raise Unknown(f"{service} gave a message id and an error", code=reply.status)
     return Receipt(message_id)
 

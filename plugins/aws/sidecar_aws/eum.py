@@ -85,9 +85,10 @@ class Eum(AwsProvider[EumConfig]):
     async def send(self, message: Message, *, timeout: float) -> Receipt:
         body = self._request(message).encode("ascii")
         reply = await self.wire.post_json(SEND, body, timeout=timeout)
-        if not 200 <= reply.status < 300:
+        receipt = receipt_of(reply, "AWS")
+        if receipt is None:
             raise self.blame(classify_eum(reply), message)
-        return receipt_of(reply, "AWS")
+        return receipt
 
     async def check(self, *, timeout: float) -> AccountReport:
         return await report(self.wire, timeout=timeout)

@@ -124,9 +124,10 @@ class Ses(AwsProvider[SesConfig]):
         )
 
     def _receipt(self, reply: Reply, message: Message) -> Receipt:
-        if not 200 <= reply.status < 300:
+        receipt = receipt_of(reply, "SES")
+        if receipt is None:
             raise self.blame(self._error(reply, message), message)
-        return receipt_of(reply, "SES")
+        return receipt
 
     def _error(self, reply: Reply, message: Message) -> DeliveryError:
         said = read_error(reply)

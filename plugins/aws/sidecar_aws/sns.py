@@ -82,11 +82,12 @@ class Sns(AwsProvider[SnsConfig]):
 
     async def send(self, message: Message, *, timeout: float) -> Receipt:
         reply = await self.wire.post_form(self._form(message), timeout=timeout)
-        if not 200 <= reply.status < 300:
-            raise self.blame(self._error(reply), message)
         match = _MESSAGE_ID.search(reply.body)
-        if match is None or _NO_RECEIPT.search(reply.body):
-            raise Unknown("SNS answered without a message id", code=reply.status)
+        succeeded = 200 <= reply.status < 300
+        if not succeeded and match is None:
+            raise self.blame(self._error(reply), message)
+        if not succeeded or match is None or _NO_RECEIPT.search(reply.body):
+            raise Unknown("SNS answered without a sound message id", code=reply.status)
         self._numbers_refused = 0
         return Receipt(match[1].decode("ascii"))
 

@@ -72,8 +72,14 @@ async def test_a_strange_id_in_json_is_unknown(kind, body):
 @pytest.mark.parametrize("kind", [TestSes, TestEum])
 async def test_an_id_beside_an_error_is_unknown(kind):
     named = {"x-amzn-ErrorType": "InternalFailure"}
-    result, _ = await kind().send_to(Answer(200, named, kind.accepted.body))
-    assert type(result).__name__ == "Unknown"
+    within = kind.accepted.body.replace(b"{", b'{"__type": "ThrottlingException", ')
+    for answer in (
+        Answer(200, named, kind.accepted.body),
+        Answer(200, {}, within),
+        Answer(500, {}, kind.accepted.body),
+    ):
+        result, _ = await kind().send_to(answer)
+        assert type(result).__name__ == "Unknown", answer
 
 
 @pytest.mark.parametrize(
@@ -81,10 +87,12 @@ async def test_an_id_beside_an_error_is_unknown(kind):
     [
         SNS_XML.replace(b"PublishResponse", b"ErrorResponse"),
         b"<PublishResponse><!-- %s --></PublishResponse>" % SNS_XML,
+        (500, SNS_XML),
     ],
 )
 async def test_an_id_of_sns_in_an_error_or_a_comment_is_unknown(body):
-    result, _ = await TestSns().send_to(Answer(200, {}, body))
+    status, body = body if isinstance(body, tuple) else (200, body)
+    result, _ = await TestSns().send_to(Answer(status, {}, body))
     assert type(result).__name__ == "Unknown"
 
 
