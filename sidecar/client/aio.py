@@ -125,7 +125,7 @@ class AsyncClient:
 
     async def _through(self, link: _Link, kept: list[_Link], call: Call) -> Reply:
         try:
-            reply = await link.exchange(call)
+            reply = call.own(await link.exchange(call))
         except BaseException:  # a cancellation too: its late answer must not meet the next request
             link.abort()
             raise

@@ -140,7 +140,7 @@ class Client:
 
     def _through(self, link: _Link, call: Call) -> Reply:
         try:
-            reply = link.exchange(call)
+            reply = call.own(link.exchange(call))
         except BaseException:  # whatever it was, a late answer must not meet the next request
             link.close()
             raise

@@ -35,6 +35,7 @@ _TOKEN = re.compile(r"[\x21-\x7e]+")
 _BASE = re.compile(r"http://(\[[0-9a-fA-F:]+\]|[A-Za-z0-9._-]+)(?::([0-9]{1,5}))?/?")
 _CODE = re.compile(r"[a-z][a-z0-9_]{0,39}")
 _TELLING = re.compile(r"\w*\d\w*")
+_LETTERS = str.maketrans("0123456789", "abcdefabcd")
 _encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 
 
@@ -81,7 +82,10 @@ def read_target(base: str, token: str | None, timeout: float, retries: int) -> T
 class Call:
     """One send: several requests at the most, all under one key, and one end."""
 
-    __slots__ = ("_body", "_deadline", "_doubt", "_retries", "_target", "_wait", "give_up", "key")
+    __slots__ = (
+        *("_body", "_deadline", "_doubt", "_id", "_retries", "_target", "_wait"),
+        *("give_up", "key"),
+    )
 
     def __init__(
         self,
@@ -108,6 +112,7 @@ class Call:
         self._wait = wait
         self._retries = 0
         self._doubt = False
+        self._id = b""
         self.give_up = time.monotonic() + min(target.timeout, self._deadline + GRACE)
 
     def left(self) -> float:
@@ -118,19 +123,31 @@ class Call:
         return left
 
     def request(self) -> bytes:
-        """The whole request; the sidecar is told to answer before we give up."""
+        """The whole request; the sidecar is told to answer before we give up.
+
+        Each has an id of its own, of letters alone: one with digits could look like a code, and the
+        sidecar would take up another.
+        """
+        self._id = secrets.token_hex(12).translate(_LETTERS).encode()
         left = self.give_up - time.monotonic()
         told = max(0.001, min(self._deadline, left - min(GRACE, left / 4)))
         # Behind a lost request the first one may still be under way: its end is what we want.
         wait = b"Prefer: wait\r\n" if self._wait or self._doubt else b""
-        return b"%b%b\r\nRequest-Timeout: %.3f\r\n%bContent-Length: %d\r\n\r\n%b" % (
+        head = b"%b%b\r\nX-Request-Id: %b\r\nRequest-Timeout: %.3f\r\n%bContent-Length: %d" % (
             self._target.head,
             self.key.encode(),
+            self._id,
             told,
             wait,
             len(self._body),
-            self._body,
         )
+        return b"%b\r\n\r\n%b" % (head, self._body)
+
+    def own(self, reply: Reply) -> Reply:
+        """`reply`, which is none to an earlier request. Raises `Garbled` where it is."""
+        if reply.about not in (b"", self._id):
+            raise Garbled("it answers another request")
+        return reply
 
     # Ends
 

@@ -22,6 +22,7 @@ _NEEDED = frozenset(
         b"connection",
         b"transfer-encoding",
         b"content-encoding",
+        b"x-request-id",
     }
 )
 
@@ -45,12 +46,16 @@ class Broken(Exception):
 
 
 class Reply(NamedTuple):
-    """One whole reply. `retry_after` in seconds; `keep`: the connection may be used again."""
+    """One whole reply. `retry_after` in seconds; `keep`: the connection may be used again.
+
+    `about` is the request that it answers, in lower case, where it says so.
+    """
 
     status: int
     kind: bytes
     retry_after: float | None
     keep: bool
+    about: bytes
     body: bytes
 
 
@@ -89,6 +94,7 @@ class Reader:
             headers.get(b"content-type", b"").partition(b";")[0],
             float(after) if after.isdigit() and len(after) < 7 else None,
             headers.get(b"connection", b"keep-alive") == b"keep-alive",
+            headers.get(b"x-request-id", b""),
             bytes(buffer[self._at :]),
         )
 

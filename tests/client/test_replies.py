@@ -76,6 +76,10 @@ NOT_OURS = {
     "an encoding": reply(TAKEN, "200 OK", "application/json", "Content-Encoding: gzip"),
     "more than its length": GOOD + b"HTTP/1.1 200 OK\r\n",
     "a line end behind it": GOOD + b"\r\n",
+    "the answer to another request": reply(TAKEN, "200 OK", "application/json", "X-Request-Id: a"),
+    "an answer to two": reply(
+        TAKEN, "200 OK", "application/json", "X-Request-Id: a", "X-Request-Id: a"
+    ),
     "no JSON": reply(b"{"),
     "no Unicode": reply(b'"\xff"'),
     "too deep": reply(b"[" * 200_000),
