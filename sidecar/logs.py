@@ -25,7 +25,6 @@ import structlog
 from structlog.typing import Processor
 
 from sidecar import lines
-from sidecar.delivery.whereabouts import whereabouts
 from sidecar.ids import about_request
 from sidecar.redaction import Event, Redactor
 
@@ -185,18 +184,6 @@ def loop_trouble(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> No
     structlog.get_logger().error(
         "loop", message=_NO_WORDS.sub("***", what), error=type(error).__name__ if error else None
     )
-
-
-def told_if_dead(task: asyncio.Task[Any]) -> None:
-    """For work that lasts as long as the process: nobody asks for its result before the end."""
-    error = None if task.cancelled() else task.exception()
-    if error is not None:
-        structlog.get_logger().error(
-            "work_ended",
-            work=task.get_name(),
-            error=f"{type(error).__name__}{whereabouts(error, __name__)}",
-            do="sends go on without it: restart, and report this",
-        )
 
 
 def clock_jumped(seconds: float) -> None:

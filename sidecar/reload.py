@@ -78,6 +78,8 @@ class Reloader:
         watching = asyncio.create_task(self._watch(), name="watch configuration")
         try:
             while True:
+                if watching.done():  # somebody cancelled it
+                    watching = asyncio.create_task(self._watch(), name="watch configuration")
                 with suppress(TimeoutError):
                     async with asyncio.timeout(LOOK_EVERY):
                         await self._woken.wait()
@@ -85,13 +87,18 @@ class Reloader:
                 asked, self._asked = self._asked, False
                 waiting, self._waiting = self._waiting, []
                 # After a fault everything is loaded anew: a file that was lacking may be there now.
-                if asked or self.state.error or await asyncio.to_thread(have_changed, self._seen):
-                    await self._reload(asked=asked)
-                for one in waiting:
-                    if not one.done():
-                        one.set_result(None)
+                try:
+                    if asked or self.state.error or await self._has_changed():
+                        await self._reload(asked=asked)
+                finally:
+                    for one in waiting:
+                        if not one.done():
+                            one.set_result(None)
         finally:
             watching.cancel()
+
+    async def _has_changed(self) -> bool:
+        return await asyncio.to_thread(have_changed, self._seen)
 
     async def _reload(self, *, asked: bool) -> None:
         try:
@@ -102,6 +109,11 @@ class Reloader:
             self._failed(logs.redactor.clean(str(error)), loudly=asked)
         except Exception as error:  # noqa: BLE001  # whatever it is, the old configuration goes on
             self._failed(f"it could not be loaded: {type(error).__name__}", loudly=True)
+        except asyncio.CancelledError:
+            # By a plugin, or at the end. Whoever begins to run anew has to load what was asked for.
+            self._asked = True
+            self._woken.set()
+            raise
         else:
             waits = tuple(changes.get("needs_restart", ()))
             self.state = ReloadState(self._clock.time(), needs_restart=waits)
