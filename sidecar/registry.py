@@ -14,6 +14,7 @@ from sidecar import hookspecs
 from sidecar.contract import breach_of, in_one_line
 from sidecar.delivery.errors import ConfigError, PluginNotFound
 from sidecar.delivery.provider import Provider
+from sidecar.interrupt import Interrupted, told_apart
 
 if TYPE_CHECKING:
     from sidecar.config.references import Answers, Reference
@@ -51,7 +52,8 @@ class Registry:
         plugin cannot be imported or breaks its contract.
         """
         if kind not in self._classes:
-            self._classes[kind] = self._load(kind)
+            with told_apart():
+                self._classes[kind] = self._load(kind)
         return self._classes[kind]
 
     @cached_property
@@ -79,8 +81,9 @@ class Registry:
         """What the plugin behind `entry` returns from `register_commands`; may raise anything."""
         manager = pluggy.PluginManager(hookspecs.PROJECT)
         manager.add_hookspecs(hookspecs)
-        manager.register(entry.load())
-        return [command for brought in manager.hook.register_commands() for command in brought]
+        with told_apart():
+            manager.register(entry.load())
+            return [command for brought in manager.hook.register_commands() for command in brought]
 
     def _load(self, kind: str) -> type[Provider[Any]]:
         entry = self._entry_point(kind)
@@ -92,7 +95,7 @@ class Registry:
             stray = _no_list(brought)
             found = None if stray else _of_kind(brought, kind)
             breach = breach_of(found) if found is not None else None
-        except KeyboardInterrupt:
+        except Interrupted:
             raise
         except BaseException as error:
             raise ConfigError(

@@ -19,6 +19,7 @@ from sidecar import logs
 from sidecar.config import Config, glance, have_changed, remarks
 from sidecar.delivery.clock import Clock
 from sidecar.delivery.errors import ConfigError
+from sidecar.delivery.whereabouts import name_of
 
 LOOK_EVERY = 30.0
 """Seconds between two looks at the content of the files."""
@@ -107,13 +108,13 @@ class Reloader:
         except ConfigError as error:
             # A plugin's own words may be among it, and the API shows it as the log does.
             self._failed(logs.redactor.clean(str(error)), loudly=asked)
-        except Exception as error:  # noqa: BLE001  # whatever it is, the old configuration goes on
-            self._failed(f"it could not be loaded: {type(error).__name__}", loudly=True)
         except asyncio.CancelledError:
             # By a plugin, or at the end. Whoever begins to run anew has to load what was asked for.
             self._asked = True
             self._woken.set()
             raise
+        except (Exception, SystemExit, KeyboardInterrupt) as error:  # noqa: BLE001  # a plugin's
+            self._failed(f"it could not be loaded: {name_of(type(error))}", loudly=True)
         else:
             waits = tuple(changes.get("needs_restart", ()))
             self.state = ReloadState(self._clock.time(), needs_restart=waits)

@@ -15,6 +15,7 @@ from queue import Empty, SimpleQueue
 
 from sidecar.config.faults import printable
 from sidecar.config.references import Lack, Reference
+from sidecar.interrupt import Interrupted
 from sidecar.secret_source import NoSecret, SecretSource
 
 TIMEOUT = 10.0
@@ -151,7 +152,7 @@ class Safe:
                 return found
             try:
                 self._sources[scheme] = found(self._environ)
-            except KeyboardInterrupt:
+            except Interrupted:
                 raise
             except BaseException as error:  # noqa: BLE001  # a plugin's SystemExit too
                 return Lack(_why(error))

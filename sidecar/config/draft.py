@@ -14,6 +14,7 @@ from sidecar.config.faults import FaultLog, KeyPath
 from sidecar.config.references import Reference
 from sidecar.config.variables import Expansion, Gap
 from sidecar.config.words import Problem, problems, secret_texts
+from sidecar.interrupt import Interrupted
 
 M = TypeVar("M", bound=BaseModel)
 
@@ -90,7 +91,9 @@ class Draft:
         except ValidationError as error:
             for problem in problems(error, model, value, hidden):
                 self._note(problem, at, shorthand)
-        except (Exception, SystemExit) as error:  # noqa: BLE001  # a plugin's own validators
+        except Interrupted:
+            raise
+        except BaseException as error:  # noqa: BLE001  # a plugin's own validators
             self._note(Problem((), f"cannot be judged: {type(error).__name__}"), at, shorthand)
         return None
 
