@@ -17,7 +17,7 @@ from sidecar.delivery.clock import Clock
 from sidecar.delivery.errors import DeliveryError
 from sidecar.delivery.link import Link
 from sidecar.delivery.provider import InboxItem, Provider
-from sidecar.delivery.whereabouts import whereabouts
+from sidecar.delivery.whereabouts import name_of, whereabouts
 
 PROVIDER_OPEN = 5.0
 """Seconds a provider has to open at start; a slower one is left out, visibly."""
@@ -74,7 +74,7 @@ def why_broken(error: BaseException, cls: type[Provider[Any]] | None = None) -> 
 
 def named(error: BaseException, cls: type[Provider[Any]] | None) -> str:
     """Its class, and where in the plugin of `cls` it came from; its text may hold a secret."""
-    return f"{type(error).__name__}{whereabouts(error, cls.__module__ if cls else '')}"
+    return f"{name_of(type(error))}{whereabouts(error, cls.__module__ if cls else '')}"
 
 
 def inbox_of(link: Link) -> Sequence[InboxItem] | None:

@@ -10,6 +10,7 @@ from typing import Any
 import structlog
 
 from sidecar.delivery.model import Delivery
+from sidecar.delivery.whereabouts import name_of
 from sidecar.registry import Registry
 
 
@@ -51,5 +52,5 @@ class Observers:
 
 def _complain(one: Any, hook: str, error: BaseException) -> None:
     structlog.get_logger().error(
-        "observer_failed", plugin=one.plugin_name, hook=hook, error=type(error).__name__
+        "observer_failed", plugin=one.plugin_name, hook=hook, error=name_of(type(error))
     )

@@ -14,6 +14,7 @@ from sidecar import hookspecs
 from sidecar.contract import breach_of, in_one_line
 from sidecar.delivery.errors import ConfigError, PluginNotFound
 from sidecar.delivery.provider import Provider
+from sidecar.delivery.whereabouts import name_of
 from sidecar.interrupt import Interrupted, told_apart
 
 if TYPE_CHECKING:
@@ -115,7 +116,7 @@ class Registry:
         if breach is not None:
             raise ConfigError(
                 f"the plugin for kind `{kind}` ({_distribution(entry)}) cannot be used: its class "
-                f"{found.__name__} {breach}"
+                f"{name_of(found)} {breach}"
             )
         return found
 
@@ -148,9 +149,9 @@ def _named(kind: str, entries: Sequence[EntryPoint]) -> list[EntryPoint]:
 def _no_list(brought: object) -> str | None:
     """What was returned instead of classes; None where it is a list, or like one."""
     if isinstance(brought, type):
-        return f"the class {brought.__name__} itself"
+        return f"the class {name_of(brought)} itself"
     like_one = isinstance(brought, Iterable) and not isinstance(brought, str)
-    return None if like_one else f"{type(brought).__name__}"
+    return None if like_one else f"{name_of(type(brought))}"
 
 
 def _of_kind(classes: Sequence[object], kind: str) -> type[Provider[Any]] | None:

@@ -15,6 +15,7 @@ from sidecar.config.prices import tariff_of
 from sidecar.config.words import scrub
 from sidecar.delivery.errors import ConfigError
 from sidecar.delivery.provider import Provider
+from sidecar.delivery.whereabouts import name_of
 from sidecar.interrupt import Interrupted
 from sidecar.settings import BreakerOverride, ProviderConfig
 
@@ -164,7 +165,7 @@ class ProviderReader:
         except Interrupted:
             raise
         except BaseException as error:  # noqa: BLE001  # a plugin may raise anything
-            message = f"the plugin failed when asked what it needs: {type(error).__name__}"
+            message = f"the plugin failed when asked what it needs: {name_of(type(error))}"
             self._draft.fault(at, message, at_key=True)
             return ()
         if missing and not lenient:
