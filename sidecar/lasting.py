@@ -14,8 +14,9 @@ import structlog
 
 from sidecar.delivery.whereabouts import name_of, whereabouts
 
-AGAIN_AFTER = 2.0
-"""Seconds from its end until it begins anew: what ends at once, again and again, must be cheap."""
+AGAIN_AFTER, AT_MOST = 2.0, 60.0
+"""Seconds from its end until it begins anew: twice as long each time, until it has lasted for the
+longest of them. What ends at once, again and again, must be cheap."""
 
 
 class Lasting:
@@ -27,6 +28,7 @@ class Lasting:
     def __init__(self, begin: Callable[[], Coroutine[Any, Any, None]]) -> None:
         self._begin = begin
         self._ending = False
+        self._pause = AGAIN_AFTER
         self._start()
 
     async def end(self, seconds: float = 0.0) -> None:
@@ -39,10 +41,9 @@ class Lasting:
 
     def _start(self) -> None:
         if not self._ending:
-            work = self._begin()
-            self._task = asyncio.get_running_loop().create_task(
-                work, name=getattr(work, "__qualname__", None)
-            )
+            work, loop = self._begin(), asyncio.get_running_loop()
+            self._begun_at = loop.time()
+            self._task = loop.create_task(work, name=getattr(work, "__qualname__", None))
             self._task.add_done_callback(self._ended)
 
     def _ended(self, task: asyncio.Task[None]) -> None:
@@ -56,4 +57,8 @@ class Lasting:
             do="sends go on without it, and it begins anew: report this",
         )
         if not self._ending:
-            asyncio.get_running_loop().call_later(AGAIN_AFTER, self._start)
+            loop = asyncio.get_running_loop()
+            if loop.time() - self._begun_at >= AT_MOST:
+                self._pause = AGAIN_AFTER
+            loop.call_later(self._pause, self._start)
+            self._pause = min(2 * self._pause, AT_MOST)

@@ -56,6 +56,23 @@ async def test_what_dies_begins_anew(work):
     assert told[0]["error"].startswith("ZeroDivisionError at test_lasting.py:")
 
 
+async def test_what_ends_at_once_waits_longer_each_time_until_it_lasts(work, monkeypatch):
+    monkeypatch.setattr(lasting, "AGAIN_AFTER", 2.0)
+    loop, work.fault = asyncio.get_running_loop(), ZeroDivisionError()
+    pauses, now = [], [0.0]
+    monkeypatch.setattr(loop, "time", lambda: now[0], raising=False)
+    monkeypatch.setattr(loop, "call_later", lambda pause, begin: pauses.append((pause, begin)))
+    one = lasting.Lasting(work.run)
+    for count in range(1, 8):
+        while len(pauses) < count:  # noqa: ASYNC110  # the loop's own `call_later` tells nobody
+            await asyncio.sleep(0)
+        pauses[-1][1]()
+        if count == 6:
+            now[0] = 60.0  # it lasts for so long, and then ends
+    assert [pause for pause, _ in pauses] == [2.0, 4.0, 8.0, 16.0, 32.0, 60.0, 2.0]
+    await one.end()
+
+
 async def test_its_end_is_told_to_nobody_and_is_the_end(work):
     one = lasting.Lasting(work.run)
     await work.running.wait()
