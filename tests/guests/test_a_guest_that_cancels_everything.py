@@ -20,6 +20,12 @@ class Leaves(Guest):
     async def __aexit__(self, *exc):
         {CANCELS}
         await asyncio.sleep(0)
+class Opens(Guest):
+    kind = "opens"
+    async def __aenter__(self):
+        await asyncio.sleep(0)
+        {CANCELS}
+        return self
 class Good(Guest):
     kind = "good"
 """
@@ -29,7 +35,7 @@ EVERYTHING |= {"Courier._run", "Bureau._look"}
 
 @pytest.fixture
 def wild(start, tmp_path):
-    found = guests.install(tmp_path, GUEST, "wild", "leaves", "good")
+    found = guests.install(tmp_path, GUEST, "wild", "leaves", "opens", "good")
 
     def begin(*kinds):
         return start(config("sms", *(f"{kind}: {{}}" for kind in kinds)), **found)
@@ -68,6 +74,22 @@ def test_in_a_close_at_a_reload(wild):
     sidecar = wild("leaves")
     change_to(sidecar, "good", "wild")
     wait_for(lambda: sidecar.events("exit_refused"), "the refusal")
+    goes_on(sidecar)
+
+
+def test_in_its_opening_at_the_start(wild):
+    sidecar = wild("opens")
+    assert sidecar.send().trail == [("opens", "accepted")]
+    assert sidecar.events("exit_refused")
+    goes_on(sidecar)
+
+
+def test_in_its_opening_at_a_reload(wild):
+    sidecar = wild("good")
+    text = config("sms", "opens: {}", "good: {}")
+    sidecar.config.write_text(f"server: {{listen: '127.0.0.1:0'}}\n{text}")
+    wait_for(lambda: sidecar.events("exit_refused"), "the refusal")
+    assert sidecar.send().trail == [("good", "accepted")]
     goes_on(sidecar)
 
 
