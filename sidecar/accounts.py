@@ -16,6 +16,7 @@ from sidecar.delivery.account import UNKNOWN, UNREACHABLE, Finding
 from sidecar.delivery.clock import Clock
 from sidecar.delivery.errors import DeliveryError, Misconfigured
 from sidecar.delivery.provider import AccountReport, AccountState, Provider
+from sidecar.delivery.whereabouts import name_of
 from sidecar.guests import Slow, bounded, named, why_broken
 
 NOTHING_TO_CHECK = Finding(UNKNOWN, "this kind has no account to reach")
@@ -80,7 +81,7 @@ def _read(given: object) -> Finding:
         case AccountReport():
             what = "an AccountReport without a state or a summary"
         case _:
-            what = f"{type(given).__name__}, not an AccountReport"
+            what = f"{name_of(type(given))}, not an AccountReport"
     return Finding(UNREACHABLE, f"the plugin returned {what}")
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Collection, Coroutine, Iterable
 from contextlib import AsyncExitStack
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,7 @@ from sidecar.dispatcher import Dispatcher
 from sidecar.front import Front
 from sidecar.guests import close_all, open_all
 from sidecar.lag import LoopWatch
+from sidecar.lasting import Lasting
 from sidecar.listeners import ListenError
 from sidecar.metrics import Metrics
 from sidecar.money.books import Books
@@ -111,9 +113,9 @@ class Sidecar:
             await self._listen()
             if self._reloads:
                 self._rotation.watch(self._world)
-                self._keep(self._reloader.run())
-                self._keep(self._rotation.run())
-            self._keep(self._preflight.run())
+                self._keep(self._reloader.run)
+                self._keep(self._rotation.run)
+            self._keep(self._preflight.run)
         except BaseException as error:
             if isinstance(error, StartError):
                 failing(error)
@@ -172,9 +174,9 @@ class Sidecar:
             self._observers.delivery_ended,
         )
         self._metrics.watch(self._dispatcher, self.links, lambda: self._reloader.state)
-        self._keep(keep_tidy(self._log, self._clock, lambda: self.config.log.retention))
+        self._keep(partial(keep_tidy, self._log, self._clock, lambda: self.config.log.retention))
         sends = self._dispatcher
-        self._keep(memory.watch(lambda: sends.begun, lambda: sends.under_way))
+        self._keep(partial(memory.watch, lambda: sends.begun, lambda: sends.under_way))
         self._stack.push_async_callback(self._close_providers)
         self._stack.push_async_callback(self._dispatcher.stop)
 
@@ -223,11 +225,9 @@ class Sidecar:
         if self._retiring:
             await asyncio.wait(self._retiring)
 
-    def _keep(self, work: Coroutine[Any, Any, None]) -> None:
+    def _keep(self, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
         """Let `work` run until the end of everything."""
-        task = asyncio.create_task(work, name=getattr(work, "__qualname__", None))
-        task.add_done_callback(logs.told_if_dead)
-        self._stack.push_async_callback(_cancelled, task)
+        self._stack.push_async_callback(Lasting(work).end)
 
     # Reload
 
@@ -285,11 +285,6 @@ class Sidecar:
         if sends:
             await asyncio.wait(sends)  # each has a deadline, so this ends
         await close_all(gone)
-
-
-async def _cancelled(task: asyncio.Task[None]) -> None:
-    task.cancel()
-    await asyncio.wait({task})
 
 
 def _is_filled(log: Path) -> bool:

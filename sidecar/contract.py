@@ -9,6 +9,7 @@ from typing import Any
 
 from sidecar.delivery.provider import Provider
 from sidecar.delivery.tariff import Tariff
+from sidecar.delivery.whereabouts import name_of
 from sidecar.settings import ProviderConfig
 
 
@@ -62,7 +63,7 @@ def in_one_line(error: BaseException) -> str:
 
     Raises nothing.
     """
-    told = type(error).__name__
+    told = name_of(type(error))
     if isinstance(error, ImportError) and error.name:
         return f"{told}: {error.name}"
     if isinstance(error, SyntaxError):

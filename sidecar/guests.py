@@ -18,7 +18,7 @@ from sidecar.delivery.clock import Clock
 from sidecar.delivery.errors import DeliveryError
 from sidecar.delivery.link import Link
 from sidecar.delivery.provider import InboxItem, Provider
-from sidecar.delivery.whereabouts import whereabouts
+from sidecar.delivery.whereabouts import name_of, whereabouts
 
 PROVIDER_OPEN = 5.0
 """Seconds a provider has to open at start; a slower one is left out, visibly."""
@@ -35,21 +35,27 @@ class Slow(Exception):
 
 async def open_all(links: Iterable[Link]) -> None:
     """Open the providers of `links`, all at once; one that cannot is left out (`Link.broken`)."""
-    await asyncio.gather(*(_open(link) for link in links))
+    # No task of ours between: a guest may cancel all there are, and the main task refuses that.
+    opening = [
+        (link, link.provider, _begun(link.provider.__aenter__, f"open {link.name}"))
+        for link in links
+        if link.provider is not None
+    ]
+    tasks = [task for *_, task in opening]
+    try:
+        if tasks:
+            await asyncio.wait(tasks, timeout=PROVIDER_OPEN)
+    finally:
+        for task in tasks:
+            task.cancel()
+    for link, provider, task in opening:
+        if (ended := _how(task)) is not None:
+            link.provider, link.broken = None, why_broken(ended, type(provider))
 
 
 async def close_all(providers: Iterable[Provider[Any]]) -> None:
     """Close them, all at once, or go on without them after `PROVIDER_CLOSE` seconds."""
     await asyncio.gather(*(_close(provider) for provider in providers))
-
-
-async def _open(link: Link) -> None:
-    provider = link.provider
-    if provider is None:
-        return
-    ended = await bounded(provider.__aenter__, f"open {link.name}", PROVIDER_OPEN)
-    if ended is not None:
-        link.provider, link.broken = None, why_broken(ended, type(provider))
 
 
 async def _close(provider: Provider[Any]) -> None:
@@ -75,7 +81,7 @@ def why_broken(error: BaseException, cls: type[Provider[Any]] | None = None) -> 
 
 def named(error: BaseException, cls: type[Provider[Any]] | None) -> str:
     """Its class, and where in the plugin of `cls` it came from; its text may hold a secret."""
-    return f"{type(error).__name__}{whereabouts(error, cls.__module__ if cls else '')}"
+    return f"{name_of(type(error))}{whereabouts(error, cls.__module__ if cls else '')}"
 
 
 def inbox_of(link: Link) -> Sequence[InboxItem] | None:
@@ -95,7 +101,7 @@ async def bounded(
     call: Callable[[], Awaitable[object]], name: str, seconds: float, clock: Clock | None = None
 ) -> Ended:
     """Run what `call()` gives as a task called `name`; what it raised, `Slow` or None."""
-    task = asyncio.create_task(_kept_inside(call), name=name)
+    task = _begun(call, name)
     try:
         if clock is None:
             await asyncio.wait({task}, timeout=seconds)
@@ -104,6 +110,14 @@ async def bounded(
     finally:
         if not task.done():
             task.cancel()
+    return _how(task)
+
+
+def _begun(call: Callable[[], Awaitable[object]], name: str) -> asyncio.Task[Ended]:
+    return asyncio.create_task(_kept_inside(call), name=name)
+
+
+def _how(task: asyncio.Task[Ended]) -> Ended:
     if not task.done():
         return Slow()
     return asyncio.CancelledError() if task.cancelled() else task.result()

@@ -25,7 +25,7 @@ import structlog
 from structlog.typing import Processor
 
 from sidecar import lines
-from sidecar.delivery.whereabouts import whereabouts
+from sidecar.delivery.whereabouts import name_of
 from sidecar.ids import about_request
 from sidecar.redaction import Event, Redactor
 
@@ -169,7 +169,7 @@ class _Bridge(logging.Handler):
             logger=record.name,
             where=f"{record.module}:{record.lineno}",
             **({"message": _NO_WORDS.sub("***", str(record.msg))} if record.args else {}),
-            **({"error": kind.__name__} if kind else {}),
+            **({"error": name_of(kind)} if kind else {}),
         )
 
 
@@ -183,20 +183,10 @@ def loop_trouble(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> No
     error = context.get("exception")
     what = str(context.get("message")).partition(" in callback ")[0]
     structlog.get_logger().error(
-        "loop", message=_NO_WORDS.sub("***", what), error=type(error).__name__ if error else None
+        "loop",
+        message=_NO_WORDS.sub("***", what),
+        error=name_of(type(error)) if error is not None else None,
     )
-
-
-def told_if_dead(task: asyncio.Task[Any]) -> None:
-    """For work that lasts as long as the process: nobody asks for its result before the end."""
-    error = None if task.cancelled() else task.exception()
-    if error is not None:
-        structlog.get_logger().error(
-            "work_ended",
-            work=task.get_name(),
-            error=f"{type(error).__name__}{whereabouts(error, __name__)}",
-            do="sends go on without it: restart, and report this",
-        )
 
 
 def clock_jumped(seconds: float) -> None:
@@ -213,11 +203,11 @@ def remark(words: Iterable[str]) -> None:
 
 
 def _thread_trouble(args: threading.ExceptHookArgs) -> None:
-    structlog.get_logger().error("thread", error=args.exc_type.__name__)
+    structlog.get_logger().error("thread", error=name_of(args.exc_type))
 
 
 def _unraisable(args: sys.UnraisableHookArgs) -> None:
-    structlog.get_logger().error("unraisable", error=args.exc_type.__name__)
+    structlog.get_logger().error("unraisable", error=name_of(args.exc_type))
 
 
 def _warned(
@@ -231,7 +221,7 @@ def _warned(
     # A warning's text is put together by who warns, and may hold what was sent.
     del message, file, line
     where = f"{PurePath(filename).stem}:{lineno}"
-    structlog.get_logger().warning("library", where=where, error=category.__name__)
+    structlog.get_logger().warning("library", where=where, error=name_of(category))
 
 
 def _about_request(_logger: object, _method: str, event: Event) -> Event:
@@ -254,5 +244,5 @@ def _class_of_exception(_logger: object, _method: str, event: Event) -> Event:
     info = event.pop("exc_info", None)
     error = info if isinstance(info, BaseException) else sys.exc_info()[1] if info else None
     if error is not None:
-        event["error"] = type(error).__name__
+        event["error"] = name_of(type(error))
     return event

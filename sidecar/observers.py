@@ -5,11 +5,13 @@ pluggy neither isolates nor awaits: one that raises would keep the others from h
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import structlog
 
 from sidecar.delivery.model import Delivery
+from sidecar.delivery.whereabouts import name_of
 from sidecar.registry import Registry
 
 
@@ -26,7 +28,7 @@ class Observers:
         for one in self._delivery_ended.get_hookimpls():
             try:
                 if one.argnames:
-                    one.function(delivery)
+                    one.function(delivery if _is_ours(one.plugin) else _copy(delivery))
                 else:
                     one.function()
             except BaseException as error:  # noqa: BLE001  # a guest's SystemExit is not ours
@@ -49,7 +51,16 @@ class Observers:
                 _complain(one, hook, error)
 
 
+def _is_ours(observer: object) -> bool:
+    return type(observer).__module__.startswith("sidecar.")
+
+
+def _copy(delivery: Delivery) -> Delivery:
+    """One for a guest, who may write to it: the caller is answered out of ours."""
+    return replace(delivery, attempts=tuple(map(replace, delivery.attempts)))
+
+
 def _complain(one: Any, hook: str, error: BaseException) -> None:
     structlog.get_logger().error(
-        "observer_failed", plugin=one.plugin_name, hook=hook, error=type(error).__name__
+        "observer_failed", plugin=one.plugin_name, hook=hook, error=name_of(type(error))
     )

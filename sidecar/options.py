@@ -51,11 +51,13 @@ def load_or_fail(path: Path) -> tuple[Any, Any]:
 def load(path: Path, registry: Any, environ: Mapping[str, str]) -> Any:
     """The configuration at `path`, its token file looked at too. Raises `ConfigError`."""
     from sidecar.config import load as read
+    from sidecar.interrupt import told_apart
     from sidecar.tokens import read_tokens
 
-    loaded = read(
-        path, environ=environ, provider_class=registry.provider_class, resolve=registry.resolve
-    )
+    with told_apart():
+        loaded = read(
+            path, environ=environ, provider_class=registry.provider_class, resolve=registry.resolve
+        )
     try:
         if loaded.server.token_file is not None:
             read_tokens(loaded.server.token_file)

@@ -76,6 +76,7 @@ class Commands(click.Group):
 
 def _load(name: str, entries: list[EntryPoint]) -> click.Command:
     from sidecar.contract import in_one_line
+    from sidecar.interrupt import Interrupted
     from sidecar.registry import Registry
 
     if len(entries) > 1:
@@ -85,7 +86,7 @@ def _load(name: str, entries: list[EntryPoint]) -> click.Command:
     try:
         brought = Registry().commands_of(entries[0])
         found = [c for c in brought if isinstance(c, click.Command) and c.name == name]
-    except KeyboardInterrupt:
+    except Interrupted:
         raise
     except BaseException as error:  # noqa: BLE001  # a guest's: not even its SystemExit is ours
         why = in_one_line(error)

@@ -118,7 +118,7 @@ class Preflight:
         now = self._clock.monotonic()
         soonest = now + _FOREVER
         for watch in self._watches.values():
-            if watch.task is not None:
+            if watch.task is not None and not watch.task.done():  # it may have been cancelled
                 continue
             account = watch.account
             account.due = min(

@@ -14,6 +14,8 @@ from sidecar import hookspecs
 from sidecar.contract import breach_of, in_one_line
 from sidecar.delivery.errors import ConfigError, PluginNotFound
 from sidecar.delivery.provider import Provider
+from sidecar.delivery.whereabouts import name_of
+from sidecar.interrupt import Interrupted, told_apart
 
 if TYPE_CHECKING:
     from sidecar.config.references import Answers, Reference
@@ -51,7 +53,8 @@ class Registry:
         plugin cannot be imported or breaks its contract.
         """
         if kind not in self._classes:
-            self._classes[kind] = self._load(kind)
+            with told_apart():
+                self._classes[kind] = self._load(kind)
         return self._classes[kind]
 
     @cached_property
@@ -79,8 +82,9 @@ class Registry:
         """What the plugin behind `entry` returns from `register_commands`; may raise anything."""
         manager = pluggy.PluginManager(hookspecs.PROJECT)
         manager.add_hookspecs(hookspecs)
-        manager.register(entry.load())
-        return [command for brought in manager.hook.register_commands() for command in brought]
+        with told_apart():
+            manager.register(entry.load())
+            return [command for brought in manager.hook.register_commands() for command in brought]
 
     def _load(self, kind: str) -> type[Provider[Any]]:
         entry = self._entry_point(kind)
@@ -92,7 +96,7 @@ class Registry:
             stray = _no_list(brought)
             found = None if stray else _of_kind(brought, kind)
             breach = breach_of(found) if found is not None else None
-        except KeyboardInterrupt:
+        except Interrupted:
             raise
         except BaseException as error:
             raise ConfigError(
@@ -112,7 +116,7 @@ class Registry:
         if breach is not None:
             raise ConfigError(
                 f"the plugin for kind `{kind}` ({_distribution(entry)}) cannot be used: its class "
-                f"{found.__name__} {breach}"
+                f"{name_of(found)} {breach}"
             )
         return found
 
@@ -145,9 +149,9 @@ def _named(kind: str, entries: Sequence[EntryPoint]) -> list[EntryPoint]:
 def _no_list(brought: object) -> str | None:
     """What was returned instead of classes; None where it is a list, or like one."""
     if isinstance(brought, type):
-        return f"the class {brought.__name__} itself"
+        return f"the class {name_of(brought)} itself"
     like_one = isinstance(brought, Iterable) and not isinstance(brought, str)
-    return None if like_one else f"{type(brought).__name__}"
+    return None if like_one else f"{name_of(type(brought))}"
 
 
 def _of_kind(classes: Sequence[object], kind: str) -> type[Provider[Any]] | None:

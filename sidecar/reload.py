@@ -20,6 +20,7 @@ from sidecar.config import Config, glance, have_changed, remarks
 from sidecar.delivery.arithmetic import own_arithmetic
 from sidecar.delivery.clock import Clock
 from sidecar.delivery.errors import ConfigError
+from sidecar.delivery.whereabouts import name_of
 
 LOOK_EVERY = 30.0
 """Seconds between two looks at the content of the files."""
@@ -80,6 +81,8 @@ class Reloader:
         watching = asyncio.create_task(self._watch(), name="watch configuration")
         try:
             while True:
+                if watching.done():  # somebody cancelled it
+                    watching = asyncio.create_task(self._watch(), name="watch configuration")
                 with suppress(TimeoutError):
                     async with asyncio.timeout(LOOK_EVERY):
                         await self._woken.wait()
@@ -87,13 +90,18 @@ class Reloader:
                 asked, self._asked = self._asked, False
                 waiting, self._waiting = self._waiting, []
                 # After a fault everything is loaded anew: a file that was lacking may be there now.
-                if asked or self.state.error or await asyncio.to_thread(have_changed, self._seen):
-                    await self._reload(asked=asked)
-                for one in waiting:
-                    if not one.done():
-                        one.set_result(None)
+                try:
+                    if asked or self.state.error or await self._has_changed():
+                        await self._reload(asked=asked)
+                finally:
+                    for one in waiting:
+                        if not one.done():
+                            one.set_result(None)
         finally:
             watching.cancel()
+
+    async def _has_changed(self) -> bool:
+        return await asyncio.to_thread(have_changed, self._seen)
 
     async def _reload(self, *, asked: bool) -> None:
         try:
@@ -102,8 +110,13 @@ class Reloader:
         except ConfigError as error:
             # A plugin's own words may be among it, and the API shows it as the log does.
             self._failed(logs.redactor.clean(str(error)), loudly=asked)
-        except Exception as error:  # noqa: BLE001  # whatever it is, the old configuration goes on
-            self._failed(f"it could not be loaded: {type(error).__name__}", loudly=True)
+        except asyncio.CancelledError:
+            # By a plugin, or at the end. Whoever begins to run anew has to load what was asked for.
+            self._asked = True
+            self._woken.set()
+            raise
+        except (Exception, SystemExit, KeyboardInterrupt) as error:  # noqa: BLE001  # a plugin's
+            self._failed(f"it could not be loaded: {name_of(type(error))}", loudly=True)
         else:
             waits = tuple(changes.get("needs_restart", ()))
             self.state = ReloadState(self._clock.time(), needs_restart=waits)

@@ -17,13 +17,28 @@ from typing import Any
 import structlog
 
 from sidecar import lines
+from sidecar.delivery.whereabouts import name_of
+
+
+class _Main(asyncio.Task[None]):
+    """A task that no plugin ends by cancelling it. It may not use `asyncio.timeout`, which does."""
+
+    def cancel(self, msg: Any | None = None) -> bool:
+        structlog.get_logger().error("exit_refused", error="CancelledError")
+        return False
+
+    def cut_off(self) -> None:
+        super().cancel()
 
 
 def run(main: Coroutine[Any, Any, None]) -> None:
-    """Run `main` to its end, as `asyncio.run` does; another task's exit does not end it."""
+    """Run `main` to its end, as `asyncio.run` does; another task's exit does not end it.
+
+    Nor does a cancellation of `main` itself.
+    """
     with asyncio.Runner(loop_factory=_loop_factory()) as runner:
         loop = runner.get_loop()
-        ending = loop.create_task(main, name="main")
+        ending = _Main(main, loop=loop, name="main")
         while True:
             try:
                 return loop.run_until_complete(ending)
@@ -31,8 +46,10 @@ def run(main: Coroutine[Any, Any, None]) -> None:
                 # RuntimeError: somebody stopped the loop. Whatever was ready is ready still.
                 refused = isinstance(error, SystemExit | KeyboardInterrupt | RuntimeError)
                 if ending.done() or loop.is_closed() or not refused:
+                    if not ending.done():
+                        ending.cut_off()  # else the runner would wait for it for ever
                     raise
-                structlog.get_logger().error("exit_refused", error=type(error).__name__)
+                structlog.get_logger().error("exit_refused", error=name_of(type(error)))
 
 
 def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:

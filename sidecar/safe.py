@@ -15,6 +15,8 @@ from queue import Empty, SimpleQueue
 
 from sidecar.config.faults import printable
 from sidecar.config.references import Lack, Reference
+from sidecar.delivery.whereabouts import name_of
+from sidecar.interrupt import Interrupted
 from sidecar.secret_source import NoSecret, SecretSource
 
 TIMEOUT = 10.0
@@ -151,7 +153,7 @@ class Safe:
                 return found
             try:
                 self._sources[scheme] = found(self._environ)
-            except KeyboardInterrupt:
+            except Interrupted:
                 raise
             except BaseException as error:  # noqa: BLE001  # a plugin's SystemExit too
                 return Lack(_why(error))
@@ -182,7 +184,7 @@ def _asked(source: SecretSource, name: str, left: float) -> str | Lack:
     except BaseException as error:  # noqa: BLE001  # SystemExit too: a thread's ends nothing
         return Lack(_why(error))
     if not isinstance(text, str):
-        return Lack(f"is no text: the plugin returned {type(text).__name__}")
+        return Lack(f"is no text: the plugin returned {name_of(type(text))}")
     if len(text) > LONGEST:
         return Lack("is longer than 64 KiB")
     return _trimmed(text) or Lack("is empty")
@@ -192,7 +194,7 @@ def _why(error: BaseException) -> str:
     """A plugin's own reason, cut to size; of anything else the class: a text may hold a secret."""
     reason: object = getattr(error, "reason", None) if isinstance(error, NoSecret) else None
     if not isinstance(reason, str):
-        return f"cannot be had: the plugin raised {type(error).__name__}"
+        return f"cannot be had: the plugin raised {name_of(type(error))}"
     plain = "".join(c if c.isprintable() else " " for c in reason[: 2 * _REASON_LIMIT])
     return " ".join(plain.split())[:_REASON_LIMIT]
 

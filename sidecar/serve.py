@@ -38,10 +38,11 @@ async def serve(sidecar: Sidecar, started: float) -> None:
     own_arithmetic()  # plugins have been loaded
     loop = asyncio.get_running_loop()
     loop.set_exception_handler(logs.loop_trouble)
-    first, second = asyncio.Event(), asyncio.Event()
+    # Futures and no tasks: a plugin may cancel every task there is.
+    first, second = loop.create_future(), loop.create_future()
     last_resort = LastResort()
     for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, lambda: second.set() if first.is_set() else first.set())
+        loop.add_signal_handler(number, _set_one_of, first, second)
         # Heard between two steps of Python, so also while a plugin blocks the loop.
         signal.signal(number, _bound_the_end(last_resort, sidecar))
         signal.siginterrupt(number, False)
@@ -51,16 +52,9 @@ async def serve(sidecar: Sidecar, started: float) -> None:
     _spare_the_collector()
     _announce(sidecar, time.monotonic() - started)
     sidecar.watch.start()
-    await first.wait()
+    await first
     structlog.get_logger().info("stopping")
-    stopping = asyncio.create_task(sidecar.stop())
-    hurry = asyncio.create_task(second.wait())
-    await asyncio.wait({stopping, hurry}, return_when=asyncio.FIRST_COMPLETED)
-    if not stopping.done():
-        lines.flush()
-        os._exit(0)  # asked twice: the log is written ahead, the next start closes what is open
-    hurry.cancel()
-    await stopping
+    await _stop(sidecar, second)
     structlog.get_logger().info("stopped")
     lines.flush()
     let_go_of(sys.stdout)
@@ -70,6 +64,23 @@ async def serve(sidecar: Sidecar, started: float) -> None:
         # The loop takes its handlers along when it is closed, and the default is death by signal.
         loop.remove_signal_handler(number)
         signal.signal(number, signal.SIG_IGN)  # the end is bounded, and a moment away
+
+
+def _set_one_of(first: asyncio.Future[None], second: asyncio.Future[None]) -> None:
+    if not second.done():
+        (second if first.done() else first).set_result(None)
+
+
+async def _stop(sidecar: Sidecar, hurry: asyncio.Future[None]) -> None:
+    """Stop, and begin it anew where a plugin has cancelled it; `hurry` ends the process."""
+    while True:
+        stopping = asyncio.create_task(sidecar.stop(), name="stop")
+        await asyncio.wait({stopping, hurry}, return_when=asyncio.FIRST_COMPLETED)
+        if not stopping.done():
+            lines.flush()
+            os._exit(0)  # asked twice: the log is written ahead, the next start closes what is open
+        if not stopping.cancelled():
+            return stopping.result()
 
 
 async def _started(sidecar: Sidecar, last_resort: LastResort) -> None:

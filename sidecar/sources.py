@@ -9,6 +9,7 @@ from importlib.metadata import EntryPoint, entry_points
 from sidecar import hookspecs
 from sidecar.config.references import Lack
 from sidecar.contract import in_one_line
+from sidecar.interrupt import Interrupted
 from sidecar.secret_source import SecretSource
 
 
@@ -45,7 +46,7 @@ class Sources:
             self._register(plugin)
             register = getattr(plugin, "register_secret_sources", None)
             found = _of_scheme(register(), scheme) if register else None
-        except KeyboardInterrupt:
+        except Interrupted:
             raise
         except BaseException as error:  # noqa: BLE001  # a plugin may raise anything
             return _fault(f"{_plugin(entry)} cannot be loaded: {in_one_line(error)}")

@@ -36,6 +36,21 @@ def delivery(delivery_id="m-1"):
     return Delivery(delivery_id, "sms", "otp", Status.ACCEPTED, 0.0, 1.0, attempts)
 
 
+class Writes:
+    @hookimpl
+    def delivery_ended(self, delivery):
+        object.__setattr__(delivery.attempts[0], "outcome", "mine")
+        object.__setattr__(delivery, "status", Status.REJECTED)
+        object.__setattr__(delivery, "attempts", None)
+
+
+def test_what_a_guest_writes_to_a_delivery_nobody_else_reads():
+    registry, told = Registry(), delivery()
+    registry.register(Writes())
+    Observers(registry).delivery_ended(told)
+    assert told == delivery()
+
+
 def test_everyone_hears_although_one_breaks(capsys):
     registry = Registry()
     first, last = Listener(), Listener()

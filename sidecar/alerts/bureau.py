@@ -12,6 +12,7 @@ from sidecar.alerts.model import Tell
 from sidecar.config import Config
 from sidecar.delivery.clock import Clock
 from sidecar.delivery.link import Link
+from sidecar.lasting import Lasting
 from sidecar.metrics import Metrics
 
 LOOK_EVERY = 5.0
@@ -36,7 +37,7 @@ class Bureau:
         metrics.alerts_active.set_function(lambda: len(self._desk))
         self.tell: Tell = self._desk.tell
         self.lookout = Lookout(self.tell, links, clock, config.alerts.fallback_after)
-        self._looking: asyncio.Task[None] | None = None
+        self._looking: Lasting | None = None
 
     def active(self) -> list[Case]:
         """What is bad now, the oldest first."""
@@ -44,7 +45,7 @@ class Bureau:
 
     def start(self) -> None:
         self._courier.start()
-        self._looking = asyncio.create_task(self._look(), name="look for what is over")
+        self._looking = Lasting(self._look)
 
     def renew(self, config: Config) -> None:
         """Another configuration is in effect."""
@@ -61,8 +62,7 @@ class Bureau:
     async def close(self) -> None:
         """End; what could not be sent in the time of the hurry is dropped and counted."""
         if self._looking is not None:
-            self._looking.cancel()
-            await asyncio.wait({self._looking})
+            await self._looking.end()
         await self._courier.close()
 
     async def _look(self) -> None:

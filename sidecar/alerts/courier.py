@@ -19,6 +19,7 @@ from sidecar.alerts.signing import key_of
 from sidecar.config import Alerts
 from sidecar.delivery.clock import Clock
 from sidecar.delivery.errors import DeliveryError
+from sidecar.lasting import Lasting
 from sidecar.transport import HttpTransport, Reply
 
 TIMEOUT = 10.0
@@ -50,7 +51,7 @@ class Courier:
         self._count = count
         self._wall = wall
         self._bag = Bag()
-        self._task: asyncio.Task[None] | None = None
+        self._task: Lasting | None = None
         self._woken: asyncio.Future[None] | None = None
         self._transport: HttpTransport | None = None
         self._private = False
@@ -84,7 +85,7 @@ class Courier:
     def start(self) -> None:
         if self._settings.webhook is not None:
             self._dial()  # loads certificates, which no send should wait for
-        self._task = asyncio.create_task(self._run(), name="alerts")
+        self._task = Lasting(self._run)
 
     def hurry(self, seconds: float) -> None:
         """The process ends: from now on nothing waits for its time, and `seconds` are left."""
@@ -98,9 +99,7 @@ class Courier:
         self._closing = True
         self._wake()
         now = asyncio.get_running_loop().time()
-        await asyncio.wait({self._task}, timeout=max(LAST_TRY, (self._end or now) - now))
-        self._task.cancel()
-        await asyncio.wait({self._task})
+        await self._task.end(max(LAST_TRY, (self._end or now) - now))
         if left := self._bag.empty():
             for _ in range(left):
                 self._count("dropped")

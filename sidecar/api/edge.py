@@ -16,7 +16,7 @@ from sidecar.api.door import Door
 from sidecar.api.problems import Answer, Problem, problem_answer
 from sidecar.delivery.discretion import repeats
 from sidecar.delivery.model import Message
-from sidecar.delivery.whereabouts import whereabouts
+from sidecar.delivery.whereabouts import name_of, whereabouts
 from sidecar.dispatcher import Dispatcher
 from sidecar.ids import about_request, random_hex
 from sidecar.lag import LoopWatch
@@ -100,7 +100,7 @@ def refusal(error: BaseException) -> Answer:
         return _known_status(error)
     if isinstance(error, ConnectionError):  # the caller has gone; nobody reads this
         return problem_answer(400, "cut_off", "the connection was closed")
-    told = f"{type(error).__name__}{whereabouts(error, __name__)}"
+    told = f"{name_of(type(error))}{whereabouts(error, __name__)}"
     structlog.get_logger().error("internal_error", error=told)
     return problem_answer(500, "internal", "the sidecar failed; its log says where")
 

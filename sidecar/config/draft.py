@@ -14,6 +14,8 @@ from sidecar.config.faults import FaultLog, KeyPath
 from sidecar.config.references import Reference
 from sidecar.config.variables import Expansion, Gap
 from sidecar.config.words import Problem, problems, secret_texts
+from sidecar.delivery.whereabouts import name_of
+from sidecar.interrupt import Interrupted
 
 M = TypeVar("M", bound=BaseModel)
 
@@ -90,8 +92,10 @@ class Draft:
         except ValidationError as error:
             for problem in problems(error, model, value, hidden):
                 self._note(problem, at, shorthand)
-        except (Exception, SystemExit) as error:  # noqa: BLE001  # a plugin's own validators
-            self._note(Problem((), f"cannot be judged: {type(error).__name__}"), at, shorthand)
+        except Interrupted:
+            raise
+        except BaseException as error:  # noqa: BLE001  # a plugin's own validators
+            self._note(Problem((), f"cannot be judged: {name_of(type(error))}"), at, shorthand)
         return None
 
     def _note(self, problem: Problem, at: KeyPath, shorthand: KeyPath) -> None:

@@ -15,6 +15,8 @@ from sidecar.config.prices import tariff_of
 from sidecar.config.words import scrub
 from sidecar.delivery.errors import ConfigError
 from sidecar.delivery.provider import Provider
+from sidecar.delivery.whereabouts import name_of
+from sidecar.interrupt import Interrupted
 from sidecar.settings import BreakerOverride, ProviderConfig
 
 ProviderClass = Callable[[str], type[Provider[Any]]]
@@ -160,10 +162,10 @@ class ProviderReader:
         """What the plugin itself says is missing."""
         try:
             missing = tuple(str(name) for name in cls.missing(settings, self._environ))
-        except KeyboardInterrupt:
+        except Interrupted:
             raise
         except BaseException as error:  # noqa: BLE001  # a plugin may raise anything
-            message = f"the plugin failed when asked what it needs: {type(error).__name__}"
+            message = f"the plugin failed when asked what it needs: {name_of(type(error))}"
             self._draft.fault(at, message, at_key=True)
             return ()
         if missing and not lenient:

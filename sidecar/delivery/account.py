@@ -11,7 +11,7 @@ from sidecar.delivery.clock import Clock
 from sidecar.delivery.discretion import discreet
 from sidecar.delivery.model import Message, SkipReason
 from sidecar.delivery.provider import AccountReport, AccountState, Provider
-from sidecar.delivery.whereabouts import whereabouts
+from sidecar.delivery.whereabouts import name_of, whereabouts
 
 UNREACHABLE, UNKNOWN = "unreachable", "unknown"
 STATES = (*(state.value for state in AccountState), UNREACHABLE, UNKNOWN)
@@ -116,11 +116,11 @@ class AccountGate:
 
     def _refusal(self, message: Message, report: AccountReport) -> str | None:
         try:
-            why = self._provider.would_refuse(message, report)
+            why: object = self._provider.would_refuse(message, report)
         except BaseException as error:  # noqa: BLE001  # a guest's, and the chain must go on
             if self._failed_at is not report:
                 self._failed_at = report
                 where = whereabouts(error, type(self._provider).__module__)
-                self._failed(self._provider.name, f"{type(error).__name__}{where}")
+                self._failed(self._provider.name, f"{name_of(type(error))}{where}")
             return None
-        return why[:200] if isinstance(why, str) else None
+        return str.__str__(why)[:200] if isinstance(why, str) else None

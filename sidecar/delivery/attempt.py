@@ -17,7 +17,7 @@ from sidecar.delivery.link import Link
 from sidecar.delivery.model import ZERO, Attempt, Bill, Message, Money, Outcome, Receipt
 from sidecar.delivery.policy import RULES, Verdict
 from sidecar.delivery.provider import Provider
-from sidecar.delivery.whereabouts import whereabouts
+from sidecar.delivery.whereabouts import name_of, whereabouts
 
 GRACE = 0.1
 """Seconds past its timeout that a plugin gets to classify the end of its own connection."""
@@ -134,7 +134,7 @@ async def _call(
     except asyncio.CancelledError:
         raise
     except DeliveryError as error:
-        return _result_of_error(error, provider)
+        return _judged(error, provider)
     except TimeoutError:
         return Result(Outcome.UNKNOWN, f"no answer within {timeout:.1f} s")
     except BaseException as error:  # noqa: BLE001
@@ -144,21 +144,29 @@ async def _call(
             over.set_result(None)
 
 
+def _judged(error: DeliveryError, provider: Provider[Any]) -> Result:
+    try:
+        return _result_of_error(error, provider)
+    except BaseException:  # noqa: BLE001  # a field of a plugin's making may be missing, or raise
+        return _crash(error, provider)
+
+
 def _receipt_or_crash(answer: object) -> Result:
     if not isinstance(answer, Receipt):
         if asyncio.iscoroutine(answer):
             answer.close()  # else Python complains of it on stderr, later and from anywhere
         return Result(
-            Outcome.CRASHED, f"the plugin returned {type(answer).__name__}, not a Receipt"
+            Outcome.CRASHED, f"the plugin returned {name_of(type(answer))}, not a Receipt"
         )
     # A plugin need not be typed. Each field is read once: a subclass may answer anew each time.
     message_id: object = answer.message_id
     simulated: object = answer.simulated
-    if not isinstance(message_id, str) or not _is_usable(message_id):
+    plain = str.__str__(message_id) if isinstance(message_id, str) else ""
+    if not _is_usable(plain):
         return Result(Outcome.CRASHED, "the plugin returned a Receipt without a usable message id")
-    if not isinstance(simulated, bool):
+    if not (simulated is True or simulated is False):
         return Result(Outcome.CRASHED, "the plugin returned a Receipt whose `simulated` is no bool")
-    return Result(Outcome.ACCEPTED, receipt=Receipt(message_id, simulated))
+    return Result(Outcome.ACCEPTED, receipt=Receipt(plain, simulated))
 
 
 def _is_usable(message_id: str) -> bool:
@@ -167,17 +175,26 @@ def _is_usable(message_id: str) -> bool:
 
 
 def _result_of_error(error: DeliveryError, provider: Provider[Any]) -> Result:
+    # Each is read once. A text that equals a member would pass for it, and has no `value`.
     reason: object = error.reason
-    if error.outcome not in _RAISABLE or not isinstance(reason, str):
+    outcome = Outcome(error.outcome)
+    if outcome not in _RAISABLE or not isinstance(reason, str):
         return _crash(error, provider)
     reason, code = in_bounds(reason, error.code)  # again: a plugin may have set them
     return Result(
-        error.outcome,
+        outcome,
         reason,
         code,
-        retry_after=error.retry_after if isinstance(error, Throttled) else None,
+        retry_after=_plain(error.retry_after) if isinstance(error, Throttled) else None,
         final=isinstance(error, Rejected) and error.final is True,
     )
+
+
+def _plain(seconds: object) -> float | None:
+    """A number without the methods that a subclass may have given it; None where it is none."""
+    if isinstance(seconds, float):
+        return float.__float__(seconds)
+    return int.__int__(seconds) if isinstance(seconds, int) else None
 
 
 def _was_accepted(call: asyncio.Task[Result]) -> bool:
@@ -196,7 +213,7 @@ def _result_of(call: asyncio.Task[Result], provider: Provider[Any]) -> Result:
 
 def _crash(error: BaseException, provider: Provider[Any]) -> Result:
     where = whereabouts(error, type(provider).__module__)
-    return Result(Outcome.CRASHED, f"the plugin raised {type(error).__name__}{where}")
+    return Result(Outcome.CRASHED, f"the plugin raised {name_of(type(error))}{where}")
 
 
 def _retrieve(call: asyncio.Task[Result]) -> None:

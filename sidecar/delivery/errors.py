@@ -20,6 +20,8 @@ from sidecar.delivery.model import Outcome
 
 REASON_LIMIT = 200
 CODE_LIMIT = 64
+READ_LIMIT = 4_000
+"""Characters of a reason or a code that are looked at."""
 
 
 class DeliveryError(Exception):
@@ -107,9 +109,10 @@ def in_bounds(reason: str, code: str | int | None) -> tuple[str, str | None]:
 
 
 def _printable(text: str) -> str:
+    # A subclass of str may answer anything, and may stay one when it is cut.
+    text = str.__str__(text)[:READ_LIMIT]
     # Asked of the whole first: our own words are, and to look at each character costs ten times.
-    # Not of a subclass, which may answer anything, and may stay one when it is cut.
-    if type(text) is str and text.isprintable():
+    if text.isprintable():
         return text
     return "".join(c for c in text if c.isprintable())
 

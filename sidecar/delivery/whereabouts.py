@@ -11,6 +11,12 @@ from typing import Any
 _OURS = "sidecar"
 _LIMIT = 120
 _TRACEBACK: Any = vars(BaseException)["__traceback__"]
+_NAME: Any = vars(type)["__name__"]  # a metaclass may hide it under its own
+
+
+def name_of(cls: type) -> str:
+    """The name of a stranger's class, printable and cut to size. Raises nothing."""
+    return _shown(_NAME.__get__(cls))
 
 
 def whereabouts(error: BaseException, home: str) -> str:
@@ -40,4 +46,9 @@ def _told(trace: TracebackType) -> str:
     code = trace.tb_frame.f_code
     file = code.co_filename.replace("\\", "/").rpartition("/")[2]
     told = f"{file}:{trace.tb_lineno} in {code.co_name}"
-    return "".join(c if c.isprintable() else "?" for c in told[:_LIMIT])
+    return _shown(told)
+
+
+def _shown(text: str) -> str:
+    # A class may be named by a subclass of str, whose own methods are not run.
+    return "".join(c if c.isprintable() else "?" for c in str.__getitem__(text, slice(_LIMIT)))

@@ -178,6 +178,152 @@ async def test_an_outcome_that_no_plugin_may_claim_is_a_crash(run, outcome):
     assert ended.reason.startswith("the plugin raised Boastful")
 
 
+class Odd(DeliveryError):
+    """An error whose outcome is a text, as a plugin that is not typed may have it."""
+
+    outcome = "unavailable"
+
+
+async def test_an_outcome_that_is_told_as_a_text_is_the_outcome(run, box):
+    ended = await run(Odd("x"))
+    assert type(ended.outcome) is Outcome
+    assert ended.outcome is Outcome.UNAVAILABLE
+    assert box.links["p"].last_error.outcome.value == "unavailable"
+
+
+@pytest.mark.parametrize("outcome", ["accepted", "no such", 7, [], None])
+async def test_an_outcome_that_is_none_is_a_crash(run, outcome):
+    error = Odd("x")
+    error.outcome = outcome
+    ended = await run(error)
+    assert ended.outcome is Outcome.CRASHED
+    assert ended.reason.startswith("the plugin raised Odd")
+
+
+class Fickle(DeliveryError):
+    """An error that answers anew each time it is asked."""
+
+    answers = ()
+
+    @property
+    def outcome(self):
+        self.answers = self.answers or [Outcome.UNAVAILABLE, Outcome.ACCEPTED, Outcome.CRASHED]
+        return self.answers.pop(0)
+
+
+async def test_the_outcome_is_asked_for_once(run):
+    assert (await run(Fickle("x"))).outcome is Outcome.UNAVAILABLE
+
+
+class Exits(Unavailable):
+    @property
+    def outcome(self):
+        raise SystemExit(CANARY)
+
+
+async def test_an_outcome_that_exits_is_a_crash(run):
+    ended = await run(Exits("x"))
+    assert ended.outcome is Outcome.CRASHED
+    assert ended.reason.startswith("the plugin raised Exits")
+
+
+class Liar(str):
+    """A text that says of itself what it likes."""
+
+    __slots__ = ()
+
+    def __str__(self):
+        return self
+
+    def __contains__(self, part):
+        return False
+
+    def __len__(self):
+        return 5
+
+    def __iter__(self):
+        raise SystemExit(CANARY)
+
+    def __getitem__(self, key):
+        return self
+
+    def isprintable(self):
+        return True
+
+    def casefold(self):
+        raise SystemExit(CANARY)
+
+
+async def test_a_message_id_is_rebuilt_as_a_plain_text(run):
+    ended = await run(Receipt(Liar("SM1")))
+    assert (type(ended.provider_message_id), ended.provider_message_id) == (str, "SM1")
+
+
+@pytest.mark.parametrize("text", ["", "x" * 257, "a\nb", "id-\ud800"])
+async def test_what_a_message_id_says_of_itself_is_not_believed(run, text):
+    ended = await run(Receipt(Liar(text)))
+    assert ended.reason == "the plugin returned a Receipt without a usable message id"
+
+
+async def test_a_message_id_that_hides_the_recipient_is_withheld(run, message):
+    assert (await run(Receipt(Liar(f"id-{message.to}")))).provider_message_id == "withheld"
+
+
+async def test_a_reason_and_a_code_are_rebuilt_as_plain_texts(run, message):
+    error = Unavailable("x")
+    error.reason, error.code = Liar("no\nroute" + "!" * 300), Liar("E1\x1b")
+    telling = Unavailable("x")
+    telling.reason = Liar(f"no luck with {message.to}")
+    ended = await run(error, telling)
+    assert (type(ended.reason), type(ended.provider_code)) == (str, str)
+    assert (ended.reason, ended.provider_code) == ("noroute" + "!" * 193, "E1")
+    assert (await run()).reason == "withheld"
+
+
+class Number(float):
+    def __gt__(self, other):
+        raise SystemExit(CANARY)
+
+    __lt__ = __float__ = __gt__
+
+
+class Whole(int):
+    def __gt__(self, other):
+        raise SystemExit(CANARY)
+
+    __lt__ = __int__ = __gt__
+
+
+@pytest.mark.parametrize("seconds", [Number(3), Whole(3)])
+async def test_the_seconds_of_a_throttling_are_a_plain_number(run, box, seconds):
+    ended = await run(Throttled("slow down", retry_after=seconds))
+    assert ended.outcome is Outcome.THROTTLED
+    assert box.links["p"].throttled_for() == 3.0
+
+
+class Hides(type):
+    @property
+    def __name__(cls):
+        raise SystemExit(CANARY)
+
+
+NAMES = {
+    "long": (type("E" * 5_000_000, (Exception,), {}), "E" * 120),
+    "unclean": (type("E\n\x1b[31m", (Exception,), {}), "E??[31m"),
+    "hidden": (Hides("Hidden", (Exception,), {}), "Hidden"),
+    "lying": (type(Liar("Lying"), (Exception,), {}), "Lying"),
+}
+
+
+@pytest.mark.parametrize("kind", NAMES)
+async def test_the_name_of_a_class_is_told_cleanly_and_cut_to_size(run, kind):
+    cls, told = NAMES[kind]
+    ended = await run(raising(cls()), lambda message: cls())
+    assert ended.reason.partition(" at ")[0] == f"the plugin raised {told}"
+    ended = await run()
+    assert ended.reason == f"the plugin returned {told}, not a Receipt"
+
+
 @pytest.mark.parametrize("simulated", [None, 1, "yes"])
 async def test_a_receipt_that_does_not_say_whether_it_is_simulated_is_a_crash(run, simulated):
     ended = await run(Receipt("SM1", simulated=simulated))

@@ -82,6 +82,20 @@ async def test_a_check_may_end_as_it_likes(box, said, state, words):
     assert box.asked == ["one", "two"] * 2
 
 
+async def test_after_a_stranger_has_cancelled_all_of_it_everybody_is_asked_again(box):
+    box.says["one"] = asyncio.Event().wait
+    box.begin(TWO)
+    await settled()
+    for task in asyncio.all_tasks() - {asyncio.current_task()}:
+        task.cancel()
+    await asyncio.wait({box.running})
+    box.says["one"] = READY
+    box.running = asyncio.create_task(box.preflight.run())
+    await settled()
+    assert box.asked.count("one") == 2
+    assert box.account("one").finding.state == "ready"
+
+
 async def test_a_check_that_hangs_is_cut_off_and_asked_again(box):
     box.says["one"] = asyncio.Event().wait
     box.begin(TWO)
