@@ -192,6 +192,31 @@ def test_a_secret_is_struck_out_in_other_spellings_too(lines, spelt):
     assert len(line["said"]) < len(f"Authorization: Basic {spelt}") - 12
 
 
+@pytest.mark.parametrize(
+    "spelt",
+    [
+        "p&amp;ss&lt;w&quot;o&#x27;rd/12 3=é",
+        "p&amp;ss&lt;w&quot;o&#39;rd/12 3=é",
+        "p&amp;ss&lt;w&#34;o&#39;rd/12 3=é",
+        "p&amp;ss&lt;w\"o'rd/12 3=é",
+        "p%26ss%3Cw%22o%27rd%2F12%203%3D%C3%A9",
+        "p%26ss%3cw%22o%27rd%2f12%203%3d%c3%a9",
+        "p%26ss%3Cw%22o%27rd/12%203%3D%C3%A9",
+        "p%26ss%3cw%22o%27rd/12%203%3d%c3%a9",
+        "p%26ss%3Cw%22o%27rd%2F12+3%3D%C3%A9",
+        "p%26ss%3cw%22o%27rd%2f12+3%3d%c3%a9",
+        "p%26ss%3Cw%22o'rd%2F12%203%3D%C3%A9",
+        r"p&ss<w\"o'rd/12 3=\u00e9",
+        r"p&ss<w\"o'rd\/12 3=\u00e9",
+        r"p&ss<w\"o'rd/12 3=é",
+    ],
+)
+def test_a_secret_that_is_quoted_for_html_or_a_url_is_struck_out(lines, spelt):
+    logs.redactor.add(["p&ss<w\"o'rd/12 3=é"])
+    structlog.get_logger().info("x", said=f"key={spelt};")
+    assert lines()[0]["said"] == "key=***;"
+
+
 def test_a_template_that_was_put_together_before_loses_its_numbers_and_addresses(lines):
     logging.getLogger("somelib").error("%s: sent 482913 to +14155550199 for a@b.example", "x")
     assert lines()[0]["message"] == "%s: sent *** to *** for ***"
