@@ -162,6 +162,29 @@ def test_another_librarys_line_keeps_its_template_and_loses_its_arguments(lines)
     assert line["logger"] == "somelib"
 
 
+@pytest.mark.parametrize(
+    "name", ["info", "msg", "warning", "warn", "error", "critical", "fatal", "exception"]
+)
+@pytest.mark.parametrize("bound", [False, True])
+async def test_a_plugins_line_keeps_its_template_and_loses_its_arguments(lines, name, bound):
+    logger = structlog.get_logger().bind(a=1) if bound else structlog.get_logger()
+    getattr(logger, name)("no route to %s", "+14155550199", b=2)
+    await getattr(logger, f"a{name}")("no route to %(to)s", {"to": "+14155550199"}, b=2)
+    first, second = lines()
+    assert (first["event"], second["event"]) == ("no route to %s", "no route to %(to)s")
+    assert first["b"] == second["b"] == 2
+    assert "4155550199" not in json.dumps([first, second])
+
+
+async def test_a_line_of_a_level_by_its_number_loses_its_arguments_too(lines):
+    structlog.get_logger().log(logging.ERROR, "no route to %s", "+14155550199")
+    await structlog.get_logger().alog(logging.WARNING, "no route to %s", "+14155550199")
+    structlog.get_logger().log(logging.DEBUG, "no route to %s", "+14155550199")
+    structlog.get_logger().debug("no route to %s", "+14155550199")
+    told = [(line["level"], line["event"]) for line in lines()]
+    assert told == [("error", "no route to %s"), ("warning", "no route to %s")]
+
+
 def test_talkative_libraries_are_quiet_below_warning(lines):
     for name in ("botocore", "twilio.http_client", "python_http_client", "aiosmtplib", "urllib3"):
         logging.getLogger(name).info("BODY 482913")
