@@ -14,7 +14,7 @@ import re
 import sys
 import threading
 import warnings
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import PurePath
@@ -71,7 +71,7 @@ def configure(*, human: bool | None = None, stream: TextIO | None = None) -> Non
     structlog.configure(
         processors=chain,
         logger_factory=lambda *_: printer,
-        wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
+        wrapper_class=_Logger,
         cache_logger_on_first_use=False,
     )
     logging.basicConfig(handlers=[_Bridge()], level=logging.WARNING, force=True)
@@ -126,6 +126,34 @@ class _Gatherer:
         for process in self.chain:
             line = process(None, "warning", line)
         return f"{line}\n".encode()
+
+
+def _told_as(level: str) -> Callable[..., Any]:
+    def write(self: Any, event: str, *_arguments: object, **facts: Any) -> Any:
+        return self._proxy_to_logger(level, event, **facts)
+
+    return write
+
+
+def _of_the_first(count: int, method: Callable[..., Any]) -> Callable[..., Any]:
+    def write(self: Any, *given: Any, **facts: Any) -> Any:
+        return method(self, *given[:count], **facts)
+
+    return write
+
+
+def _bound_logger() -> type[Any]:
+    """The usual one from INFO on, but the arguments of a template are left out, not put in."""
+    usual: Any = structlog.make_filtering_bound_logger(logging.INFO)
+    told = {"msg": "info", "warn": "warning", "fatal": "critical"}
+    told |= {level: level for level in ("info", "warning", "error", "critical")}
+    methods = {name: _told_as(level) for name, level in told.items()}
+    methods |= {f"a{name}": _of_the_first(1, getattr(usual, f"a{name}")) for name in told}
+    methods |= {name: _of_the_first(2, getattr(usual, name)) for name in ("log", "alog")}
+    return type("BoundLogger", (usual,), methods)
+
+
+_Logger = _bound_logger()
 
 
 class _Out:

@@ -6,6 +6,7 @@ import base64
 import json
 import re
 from collections.abc import Iterable, Iterator, MutableMapping
+from html import escape
 from typing import Any
 from urllib.parse import quote
 
@@ -13,6 +14,8 @@ FIELD_LIMIT = 1_000
 """Characters of one field; longer ones are cut."""
 SHORTEST_SECRET = 6
 """A shorter secret is not struck out: it would strike half of every line."""
+
+_ESCAPE = re.compile(r"%[0-9A-F]{2}")
 
 # The characters of lines, from the rarest to the most frequent; whatever is not here is rarer.
 _USUAL = 'TZzjkx*wq+yvgb9f8h7m6us54l3do2rin_pc{}[]at.-1e0:, "'
@@ -83,13 +86,24 @@ def _texts(values: Iterable[Any]) -> Iterator[str]:
 
 
 def _spellings(secret: str) -> set[str]:
-    """A secret as such, quoted for a URL and for JSON, in hex, and inside base64.
+    """A secret as such, quoted for a URL, for HTML and for JSON, in hex, and inside base64.
 
     `Authorization: Basic` is base64 of `user:secret`: the characters that the secret alone decides
     differ with the length of what stands before it, modulo 3.
     """
     raw = secret.encode("utf-8", "replace")
-    found = {secret, quote(secret, safe=""), json.dumps(secret)[1:-1], raw.hex(), raw.hex().upper()}
+    found = {secret, raw.hex(), raw.hex().upper()}
+    for ascii_only in (True, False):
+        text = json.dumps(secret, ensure_ascii=ascii_only)[1:-1]
+        found |= {text, text.replace("/", r"\/")}  # PHP escapes the slash
+    for quotes in (True, False):
+        text = escape(secret, quote=quotes)
+        decimal = text.replace("&#x27;", "&#39;")
+        found |= {text, decimal, decimal.replace("&quot;", "&#34;")}  # PHP's, Go's
+    for safe in ("", "/", "!'()*"):  # a path's; JavaScript's
+        text = quote(raw, safe=safe)
+        for spaced in (text, text.replace("%20", "+")):
+            found |= {spaced, _ESCAPE.sub(lambda one: one[0].lower(), spaced)}
     for before in range(3):
         whole = (before + len(raw)) * 8 // 6
         inside = base64.b64encode(bytes(before) + raw)[-(-before * 8 // 6) : whole].decode()

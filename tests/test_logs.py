@@ -162,6 +162,29 @@ def test_another_librarys_line_keeps_its_template_and_loses_its_arguments(lines)
     assert line["logger"] == "somelib"
 
 
+@pytest.mark.parametrize(
+    "name", ["info", "msg", "warning", "warn", "error", "critical", "fatal", "exception"]
+)
+@pytest.mark.parametrize("bound", [False, True])
+async def test_a_plugins_line_keeps_its_template_and_loses_its_arguments(lines, name, bound):
+    logger = structlog.get_logger().bind(a=1) if bound else structlog.get_logger()
+    getattr(logger, name)("no route to %s", "+14155550199", b=2)
+    await getattr(logger, f"a{name}")("no route to %(to)s", {"to": "+14155550199"}, b=2)
+    first, second = lines()
+    assert (first["event"], second["event"]) == ("no route to %s", "no route to %(to)s")
+    assert first["b"] == second["b"] == 2
+    assert "4155550199" not in json.dumps([first, second])
+
+
+async def test_a_line_of_a_level_by_its_number_loses_its_arguments_too(lines):
+    structlog.get_logger().log(logging.ERROR, "no route to %s", "+14155550199")
+    await structlog.get_logger().alog(logging.WARNING, "no route to %s", "+14155550199")
+    structlog.get_logger().log(logging.DEBUG, "no route to %s", "+14155550199")
+    structlog.get_logger().debug("no route to %s", "+14155550199")
+    told = [(line["level"], line["event"]) for line in lines()]
+    assert told == [("error", "no route to %s"), ("warning", "no route to %s")]
+
+
 def test_talkative_libraries_are_quiet_below_warning(lines):
     for name in ("botocore", "twilio.http_client", "python_http_client", "aiosmtplib", "urllib3"):
         logging.getLogger(name).info("BODY 482913")
@@ -190,6 +213,31 @@ def test_a_secret_is_struck_out_in_other_spellings_too(lines, spelt):
     (line,) = lines()
     assert "***" in line["said"]
     assert len(line["said"]) < len(f"Authorization: Basic {spelt}") - 12
+
+
+@pytest.mark.parametrize(
+    "spelt",
+    [
+        "p&amp;ss&lt;w&quot;o&#x27;rd/12 3=é",
+        "p&amp;ss&lt;w&quot;o&#39;rd/12 3=é",
+        "p&amp;ss&lt;w&#34;o&#39;rd/12 3=é",
+        "p&amp;ss&lt;w\"o'rd/12 3=é",
+        "p%26ss%3Cw%22o%27rd%2F12%203%3D%C3%A9",
+        "p%26ss%3cw%22o%27rd%2f12%203%3d%c3%a9",
+        "p%26ss%3Cw%22o%27rd/12%203%3D%C3%A9",
+        "p%26ss%3cw%22o%27rd/12%203%3d%c3%a9",
+        "p%26ss%3Cw%22o%27rd%2F12+3%3D%C3%A9",
+        "p%26ss%3cw%22o%27rd%2f12+3%3d%c3%a9",
+        "p%26ss%3Cw%22o'rd%2F12%203%3D%C3%A9",
+        r"p&ss<w\"o'rd/12 3=\u00e9",
+        r"p&ss<w\"o'rd\/12 3=\u00e9",
+        r"p&ss<w\"o'rd/12 3=é",
+    ],
+)
+def test_a_secret_that_is_quoted_for_html_or_a_url_is_struck_out(lines, spelt):
+    logs.redactor.add(["p&ss<w\"o'rd/12 3=é"])
+    structlog.get_logger().info("x", said=f"key={spelt};")
+    assert lines()[0]["said"] == "key=***;"
 
 
 def test_a_template_that_was_put_together_before_loses_its_numbers_and_addresses(lines):

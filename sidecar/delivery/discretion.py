@@ -11,16 +11,24 @@ import re
 from binascii import a2b_base64
 from collections.abc import Callable, Iterator
 from html import unescape
+from unicodedata import normalize
 from urllib.parse import unquote
 
 from sidecar.delivery.model import Message
 
 WITHHELD = "withheld"
 """Stands in the place of words that repeat the recipient or the code."""
-SHORTEST_CODE, LONG_CODE, SHORTEST_RECIPIENT = 4, 6, 6
-_MAYBE_CODES = re.compile(rf"[0-9]{{{SHORTEST_CODE},}}|[A-Z0-9-]{{{LONG_CODE},}}")
-_DIGIT = re.compile(r"[0-9]")
-_BETWEEN_DIGITS = re.compile(r"(?<=[0-9])[ ().\-/]{1,2}(?=[0-9])")
+SHORTEST_CODE, LONG_CODE, LONGEST_CODE, SHORTEST_RECIPIENT = 4, 6, 10, 6
+_MAYBE_CODES = re.compile(rf"[A-Z0-9-]{{{SHORTEST_CODE},}}")
+_NUMBER = re.compile(rf"[0-9]{{{SHORTEST_CODE},}}")
+_MAYBE_MIXED = re.compile(rf"[0-9A-Za-z]{{{LONG_CODE},}}")
+_DIGIT, _DIGITS = re.compile(r"[0-9]"), re.compile(r"[0-9]+")
+_GAP = r"[ ().\-/]*"
+# Narrower in a text, where the end of a sentence joins no numbers.
+_BREAK = r"(?: ?- ?|[ ./])"
+_GROUPED = re.compile(rf"[0-9]{_BREAK}[0-9]")
+_GROUPS = re.compile(rf"[0-9]+(?:{_BREAK}[0-9]+)+")
+_DASHES = re.compile("[\u2010-\u2015]")
 _NATIONAL = 9
 """Digits at a number's end that are its owner's, whatever the country's code in front of them."""
 
@@ -39,6 +47,10 @@ Strike = Callable[[str], str]
 def repeats(words: str, message: Message) -> bool:
     """Whether `words` hold the recipient of `message`, or a code of its text.
 
+    A code is a number of 4 digits or more, however it is grouped; 6 capitals, digits and hyphens or
+    more; or 6 to 10 letters and digits, in any case, that stand alone. Not known are codes without
+    a digit, which cannot be told from words, and shorter ones, which stand in half of all ids.
+
     Quoted for a URL or for HTML, in hex and in base64 too: some gateways make ids that way.
     """
     if _repeats(words, message):
@@ -49,7 +61,23 @@ def repeats(words: str, message: Message) -> bool:
 
 
 def _repeats(words: str, message: Message) -> bool:
-    return holds_recipient(words, message.to) or _holds_code(words, message.text)
+    if not words.isascii():
+        words = _plain(words)
+    if _DIGIT.search(words) is None:  # as most reasons: there is neither a number nor a code
+        return "@" in message.to and holds_recipient(words, message.to)
+    close = _close(words)
+    return _holds_recipient(words, close, message.to) or _holds_code(words, close, message.text)
+
+
+def _plain(text: str) -> str:
+    """The text with digits, letters, spaces and dashes of other widths as they usually are."""
+    return _DASHES.sub("-", normalize("NFKC", text))
+
+
+def _close(text: str) -> str:
+    """The text without what may stand between the digits of a number, far sooner than by `re`."""
+    text = text.replace("-", "").replace(" ", "").replace(".", "")
+    return text.replace("(", "").replace(")", "").replace("/", "")
 
 
 def _decoded(words: str) -> Iterator[str]:
@@ -76,32 +104,72 @@ def _legible(data: bytes) -> Iterator[str]:
 
 def holds_recipient(words: str, to: str) -> bool:
     """Whether `words` hold the address or the number `to`, its digits grouped in any usual way."""
+    return _holds_recipient(words, _close(words), to)
+
+
+def _holds_recipient(words: str, close: str, to: str) -> bool:
     if len(words) < SHORTEST_RECIPIENT:
         return False
     if "@" in to:
-        plain = words.casefold().replace("%40", "@")
-        return to.casefold() in plain
+        if "@" not in words and "%40" not in words:
+            return False
+        return to.casefold() in words.casefold().replace("%40", "@")
     digits = to.removeprefix("+")[-_NATIONAL:]
-    if len(digits) < SHORTEST_RECIPIENT:
-        return False
-    return digits in words or digits in _BETWEEN_DIGITS.sub("", words)
+    return len(digits) >= SHORTEST_RECIPIENT and (digits in words or digits in close)
 
 
-def _holds_code(words: str, text: str) -> bool:
-    # Every code has a digit; most reasons have none, and the text need not be searched for them.
-    if len(words) < SHORTEST_CODE or _DIGIT.search(words) is None:
+def _holds_code(words: str, close: str, text: str) -> bool:
+    if len(words) < SHORTEST_CODE:
         return False
-    return any(
-        _stands_in(words, code)
-        for code in _MAYBE_CODES.findall(text)
-        if code in words and _DIGIT.search(code)
-    )
+    if not text.isascii():
+        text = _plain(text)
+    codes = _MAYBE_CODES.findall(text)
+    for code in codes[:]:
+        if not code.isdigit():
+            codes += _NUMBER.findall(f"{code} {code.replace('-', '')}")
+    if _GROUPED.search(text):
+        codes += _joined(text)
+    for code in codes:
+        if (code in close or code in words) and _stands_in(words, code):
+            return True
+    return _holds_mixed_code(words, text)
+
+
+def _joined(text: str) -> Iterator[str]:
+    """The numbers that grouped digits may be: of `738 291 - 10 minutes` 738291, too."""
+    for groups in map(_DIGITS.findall, _GROUPS.findall(text)):
+        yield "".join(groups)
+        for start in range(len(groups)):
+            number = ""
+            for group in groups[start:]:
+                number += group
+                if len(number) > LONGEST_CODE:
+                    break
+                if len(number) >= SHORTEST_CODE:
+                    yield number
+
+
+def _holds_mixed_code(words: str, text: str) -> bool:
+    # From the words on: ids have few runs of this length, texts are full of them.
+    for run in [words] if words.isalnum() else _MAYBE_MIXED.findall(words):
+        if LONG_CODE <= len(run) <= LONGEST_CODE and not run.isdigit() and not run.isalpha():
+            code, lower = run.lower(), text.lower()
+            if code in lower and re.search(f"(?<![0-9a-z]){code}(?![0-9a-z])", lower):
+                return True
+    return False
 
 
 def _stands_in(words: str, code: str) -> bool:
+    if code.isdigit():
+        spelt, shortest = _GAP.join(code), SHORTEST_CODE
+    elif _DIGIT.search(code):
+        spelt, shortest = re.escape(code), LONG_CODE
+    else:
+        return False
     # The digits of a longer number are another number; few digits stand in many a random id.
     around = "0-9" if len(code) >= LONG_CODE else "0-9A-Za-z"
-    return re.search(f"(?<![{around}]){re.escape(code)}(?![{around}])", words) is not None
+    stands = re.compile(f"(?<![{around}]){spelt}(?![{around}])")
+    return len(code) >= shortest and stands.search(words) is not None
 
 
 def discreet(words: str | None, message: Message, strike: Strike) -> str | None:

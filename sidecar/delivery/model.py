@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from copy import deepcopy
 from dataclasses import dataclass, field
 from decimal import Decimal
 from enum import StrEnum
@@ -98,13 +99,30 @@ class Bill:
     units: int
 
 
+class _Copies(Mapping[str, Mapping[str, Any]]):
+    """Gives each who asks a copy: what one provider does to it, the next one must not get."""
+
+    def __init__(self, given: Mapping[str, Mapping[str, Any]]) -> None:
+        self._given = given
+
+    def __getitem__(self, kind: str) -> Mapping[str, Any]:
+        return deepcopy(dict(self._given[kind]))
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._given)
+
+    def __len__(self) -> int:
+        return len(self._given)
+
+
 @dataclass(frozen=True, slots=True)
 class Message:
     """One text to exactly one recipient.
 
     `to` is E.164 on `sms` and a bare address on `email`. `expires_in` is the life of the code in
     seconds, counted from the moment the sidecar took the message. `extra` holds settings for one
-    kind of provider, keyed by that kind. The recipient and every text stay out of the repr.
+    kind of provider, keyed by that kind; who asks gets copies. The recipient and every text stay
+    out of the repr.
     """
 
     id: str
@@ -117,6 +135,10 @@ class Message:
     purpose: str = "otp"
     expires_in: float | None = None
     extra: Mapping[str, Mapping[str, Any]] = field(default_factory=lambda: _NOTHING, repr=False)
+
+    def __post_init__(self) -> None:
+        if self.extra is not _NOTHING and type(self.extra) is not _Copies:
+            object.__setattr__(self, "extra", _Copies(self.extra))
 
     def named(self, id: str) -> Message:  # noqa: A002  # the field's name
         """The same message under another id."""
@@ -136,7 +158,10 @@ class Message:
         )
 
     def extra_for(self, kind: str) -> Mapping[str, Any]:
-        """The settings this message carries for providers of `kind`; empty where it has none."""
+        """The settings this message carries for providers of `kind`; empty where it has none.
+
+        A copy of the asker's own: it may be changed, and no other provider sees it.
+        """
         return self.extra.get(kind, _NOTHING)
 
 

@@ -1,6 +1,9 @@
 """The walk along the chain: who is asked, who is passed by and why, and what is given back."""
 
 import asyncio
+import contextlib
+from copy import deepcopy
+from dataclasses import replace
 
 import pytest
 
@@ -46,6 +49,42 @@ async def test_every_provider_gets_the_same_message(box, message):
     box.link("b")
     await box.deliver()
     assert box.links["a"].provider.sent[0] is box.links["b"].provider.sent[0] is message
+
+
+class Plunderer(ScriptedProvider):
+    """Takes what it finds in the message's settings out of them."""
+
+    def __init__(self, name, empty):
+        super().__init__(name, ())
+        self.found = None
+        self.empty = empty
+
+    async def send(self, message, *, timeout):
+        self.found = {kind: deepcopy(dict(given)) for kind, given in message.extra.items()}
+        with contextlib.suppress(AttributeError, TypeError):  # as of a mapping that is read only
+            self.empty(message)
+        raise Unavailable("x")
+
+
+@pytest.mark.parametrize(
+    "empty",
+    [
+        lambda message: message.extra_for("acme").clear(),
+        lambda message: message.extra_for("acme")["data"]["list"].append(3),
+        lambda message: message.extra.clear(),
+        lambda message: message.extra["acme"].clear(),
+        lambda message: message.extra.update(other={"a": 1}),
+    ],
+)
+@pytest.mark.parametrize("extra", [{"acme": {"sender": "S", "data": {"list": [1, 2]}}}, {}])
+async def test_what_a_provider_does_to_a_messages_settings_stays_with_it(
+    box, message, empty, extra
+):
+    box.link("a").provider = first = Plunderer("a", empty)
+    box.link("b").provider = second = Plunderer("b", empty)
+    deadline = box.clock.monotonic() + 10.0
+    await box.chain.deliver(replace(message, extra=deepcopy(extra)), deadline, box.journal)
+    assert first.found == second.found == extra
 
 
 async def test_no_provider_is_asked_twice(box, trail):

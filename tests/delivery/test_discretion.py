@@ -56,6 +56,66 @@ def test_other_words_are_kept(words):
     assert not repeats(words, PHONE)
 
 
+def wide(text):
+    """The text in characters of full width, as some write it."""
+    return "".join(chr(ord(one) + 0xFEE0) if one.isalnum() else one for one in text)
+
+
+NUMBER = ["738 291", "738-291", "738.291", "73 82 91", "7 3 8 2 9 1", "738 - 291", "738291"]
+
+
+@pytest.mark.parametrize(
+    "said", [*NUMBER, "(738) 291", "738\u2013291", wide("738291"), "E738-291x"]
+)
+@pytest.mark.parametrize(
+    "text", [*NUMBER, "G-738291", "738\u2011291", "738\u00a0291", wide("738 291")]
+)
+@pytest.mark.parametrize(
+    "rest", ["", ". 10 minutes are left", " - 10 minutes left", "\n@a.example"]
+)
+def test_a_number_is_known_however_it_is_grouped(said, text, rest):
+    message = Message("m-1", "sms", "+14155552671", f"Your code: {text}{rest}")
+    assert repeats(f"filtered: {said}", message)
+    assert repeats(f"filtered: {said}. 10 left", message)
+    assert repeats(said.encode().hex(), message) or not said.isascii()
+    assert not repeats("filtered: 738 292", message)
+    assert not repeats("filtered: 1738 291", message)
+    assert not repeats("filtered: 738 2915", message)
+
+
+@pytest.mark.parametrize(
+    ("code", "words", "found"),
+    [
+        ("a1b2c3", "r-a1b2c3", True),
+        ("a1b2c3", "A1B2C3", True),
+        ("k7xq9m", "filtered: k7xq9m.", True),
+        ("K7xq9M", "id_k7xq9m", True),
+        ("K7XQ9M", "k7xq9m", True),
+        ("K7XQ9M", "xK7XQ9My", True),
+        (wide("a1b2c3"), "a1b2c3", True),
+        ("a1b2c3", wide("a1b2c3"), True),
+        ("a8f3kd92ls", "a8f3kd92ls", True),
+        ("a1b2c3", "94f20ce6-13c5-43a0-9a9e-ca52da1b2c3b", False),
+        ("a1b2c3", "xa1b2c3", False),
+        ("a1b2c3x", "a1b2c3", False),
+        ("a1b2c3", "a1b2c4", False),
+        ("ABCDEFGH", "ABCDEFGH", False),
+        ("482", "482", False),
+        ("12AB", "12AB", False),
+    ],
+)
+def test_a_code_of_letters_and_digits_is_known_where_it_stands_alone(code, words, found):
+    message = Message("m-1", "sms", "+14155552671", f"Your code is {code}.")
+    assert repeats(words, message) is found
+
+
+@pytest.mark.parametrize("text", ["Code 73-15", "7315", "7 3 1 5"])
+def test_few_digits_are_known_where_they_stand_alone(text):
+    message = Message("m-1", "sms", "+14155552671", text)
+    assert repeats("id-73-15", message)
+    assert not repeats("a73-15b", message)
+
+
 @pytest.mark.parametrize(
     ("words", "found"),
     [
@@ -100,7 +160,8 @@ def test_any_words_can_be_looked_at(words):
 @given(id_=st.uuids().map(str) | st.binary(min_size=16, max_size=16).map(urlsafe_b64encode))
 def test_a_random_id_is_kept(id_):
     words = id_ if isinstance(id_, str) else id_.decode()
-    assert not repeats(words, Message("m-1", "sms", "+14155552671", "Your code is 93482913"))
+    for code in ("93482913", "9348 2913", "k7xq9m2a", "a1b2c3d4"):
+        assert not repeats(words, Message("m-1", "sms", "+14155552671", f"Your code is {code}"))
 
 
 @pytest.mark.parametrize("to", ["", "+", "+12345", "room7"])
