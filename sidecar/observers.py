@@ -6,7 +6,6 @@ pluggy neither isolates nor awaits: one that raises would keep the others from h
 from __future__ import annotations
 
 from dataclasses import replace
-from functools import cache
 from typing import Any
 
 import structlog
@@ -29,7 +28,7 @@ class Observers:
         for one in self._delivery_ended.get_hookimpls():
             try:
                 if one.argnames:
-                    one.function(delivery if _is_ours(type(one.plugin)) else _copy(delivery))
+                    one.function(delivery if _is_ours(one.plugin) else _copy(delivery))
                 else:
                     one.function()
             except BaseException as error:  # noqa: BLE001  # a guest's SystemExit is not ours
@@ -52,9 +51,8 @@ class Observers:
                 _complain(one, hook, error)
 
 
-@cache  # three times a send
-def _is_ours(observer: type) -> bool:
-    return observer.__module__.startswith("sidecar.")
+def _is_ours(observer: object) -> bool:
+    return type(observer).__module__[:8] == "sidecar."  # three times a send
 
 
 def _copy(delivery: Delivery) -> Delivery:
