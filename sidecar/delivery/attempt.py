@@ -176,11 +176,10 @@ def _is_usable(message_id: str) -> bool:
 
 def _result_of_error(error: DeliveryError, provider: Provider[Any]) -> Result:
     # Each is read once. A text that equals a member would pass for it, and has no `value`.
-    reason: object = error.reason
     outcome = Outcome(error.outcome)
-    if outcome not in _RAISABLE or not isinstance(reason, str):
+    if outcome not in _RAISABLE:
         return _crash(error, provider)
-    reason, code = in_bounds(reason, error.code)  # again: a plugin may have set them
+    reason, code = in_bounds(error.reason, error.code)  # again: a plugin may have set them
     return Result(
         outcome,
         reason,
@@ -207,7 +206,7 @@ def _was_accepted(call: asyncio.Task[Result]) -> bool:
 def _result_of(call: asyncio.Task[Result], provider: Provider[Any]) -> Result:
     if call.cancelled():  # not by us: the plugin cancelled itself
         return Result(Outcome.CRASHED, "the plugin cancelled its own call")
-    error = call.exception()  # a DeliveryError of the plugin's own making, without its fields
+    error = call.exception()  # none: `_call` makes a result of all
     return call.result() if error is None else _crash(error, provider)
 
 
