@@ -90,7 +90,7 @@ def _failed(
 ) -> Finding:
     if isinstance(ended, TimeoutError | Slow):
         return Finding(UNREACHABLE, f"no answer within {timeout:.0f} s")
-    if ended is None or not isinstance(ended, DeliveryError):
+    if not isinstance(ended, DeliveryError):  # no more of it: its text may carry a secret
         raised = "nothing, and gave no answer" if ended is None else named(ended, cls)
         return Finding(UNREACHABLE, _clean(f"the plugin raised {raised}"))
     code = getattr(ended, "code", None)

@@ -151,7 +151,7 @@ def _no_list(brought: object) -> str | None:
     if isinstance(brought, type):
         return f"the class {name_of(brought)} itself"
     like_one = isinstance(brought, Iterable) and not isinstance(brought, str)
-    return None if like_one else f"{name_of(type(brought))}"
+    return None if like_one else name_of(type(brought))
 
 
 def _of_kind(classes: Sequence[object], kind: str) -> type[Provider[Any]] | None:

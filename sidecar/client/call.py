@@ -83,8 +83,15 @@ class Call:
     """One send: several requests at the most, all under one key, and one end."""
 
     __slots__ = (
-        *("_body", "_deadline", "_doubt", "_id", "_retries", "_target", "_wait"),
-        *("give_up", "key"),
+        "_body",
+        "_deadline",
+        "_doubt",
+        "_id",
+        "_retries",
+        "_target",
+        "_wait",
+        "give_up",
+        "key",
     )
 
     def __init__(
