@@ -77,6 +77,8 @@ class Door:
     def _check_origin(self, request: Asked) -> None:
         sites = request.headers.getall("Sec-Fetch-Site", ())
         origins = request.headers.getall(hdrs.ORIGIN, ())
+        if not sites and not origins:  # as whatever is no browser
+            return
         if not all(site in ("same-origin", "none") for site in sites) or not all(
             self._is_ours_in_full(_authority(origin).lower()) for origin in origins
         ):

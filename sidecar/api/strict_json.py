@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 
 import orjson
@@ -11,7 +12,8 @@ from sidecar.api.problems import Problem
 
 DEPTH_LIMIT = 32
 _NESTED = frozenset({dict, list})
-_SPACED_COLONS = (b" :", b"\t:", b"\n:", b"\r:")
+# A colon and a look back: there are fewer of them than spaces, which is a sixth of the time.
+_SPACED_COLON = re.compile(rb":(?<=[ \t\n\r]:)")
 
 
 def read_object(body: bytes) -> dict[str, Any]:
@@ -29,7 +31,7 @@ def read_object(body: bytes) -> dict[str, Any]:
     keys = _count_keys(document, DEPTH_LIMIT)
     # Where every colon of a key follows its quote at once, there are as many keys as `":` at most:
     # with no more of those than keys were kept, none was there twice. That costs next to nothing.
-    if body.count(b'":') != keys or any(spaced in body for spaced in _SPACED_COLONS):
+    if body.count(b'":') != keys or _SPACED_COLON.search(body):
         twice = _repeated(_PAIRS.decode(body.decode()), "")
         if twice is not None:
             fault = {"pointer": twice, "detail": "is there more than once"}

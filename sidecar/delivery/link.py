@@ -260,9 +260,10 @@ class Room:
     def has_room(self, link: Link, channel: str = "") -> bool:
         """Whether an attempt at `link` would begin without waiting."""
         limits = self.limits
-        if link.in_flight >= limits.in_flight_per_provider:
+        if link.standing.in_flight >= limits.in_flight_per_provider:
             return False
-        if self.in_flight < limits.in_flight // 2:  # as nearly always: nobody's part is touched
+        # As nearly always: nobody's part is touched.
+        if sum(self._taken.values()) < limits.in_flight // 2:
             return True
         return fits(limits.in_flight, {channel: 0, **self._taken}, channel)
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Container, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
+from weakref import WeakSet
 
 from sidecar.alerts import Tell
 from sidecar.delivery.clock import Clock
@@ -43,13 +44,24 @@ class Books:
     """
 
     def __init__(self, clock: Clock, tell: Tell = lambda _: None) -> None:
-        self.whole: Budget | None = None
+        self._whole: Budget | None = None
+        self._tills: WeakSet[ProviderTill] = WeakSet()
         self.budgets: dict[str, Budget | None] = {}
         self._clock = clock
         self._alarms = Alarms(tell)
         self._accounts: dict[_Name, Account] = {}
         self._units: dict[str, _Units] = {}
         self._today = Today.at(clock.time())
+
+    @property
+    def whole(self) -> Budget | None:
+        return self._whole
+
+    @whole.setter
+    def whole(self, budget: Budget | None) -> None:
+        self._whole = budget
+        for till in self._tills:
+            till.is_limited = till.budget is not None or budget is not None
 
     def restore(self, costs: Iterable[DayCosts]) -> None:
         """Begin with what the log says was spent since the month began."""
@@ -65,7 +77,9 @@ class Books:
 
     def till(self, name: str, tariff: Tariff, budget: Budget | None) -> ProviderTill:
         """The till of one provider. Others of the same name share what was spent."""
-        return ProviderTill(self, name, tariff, budget)
+        till = ProviderTill(self, name, tariff, budget)
+        self._tills.add(till)
+        return till
 
     def today(self) -> Today:
         """The day that is; where a window has turned, its accounts are empty again."""
@@ -173,12 +187,9 @@ class ProviderTill:
         self.name = name
         self.tariff = tariff
         self.budget = budget
+        self.is_limited = budget is not None or books.whole is not None
         self._bills: dict[int, Bill] = {}  # by units, where nothing else decides
         self._accounts: tuple[Today | None, Sequence[Account]] = (None, ())
-
-    @property
-    def is_limited(self) -> bool:
-        return self.budget is not None or self.books.whole is not None
 
     def quote(self, message: Message) -> Bill:
         tariff = self.tariff

@@ -247,7 +247,7 @@ def _end(claimed: Claimed, delivery: Delivery) -> tuple[str | float | None, ...]
     return (
         str(delivery.status),
         delivery.ended_at,
-        trail.holdable(delivery.reason),
+        None if delivery.reason is None else trail.holdable(delivery.reason),
         delivery.retry_after,
         int(delivery.logged),
         trail.written(delivery.attempts),

@@ -41,24 +41,26 @@ def read(text: str) -> tuple[tuple[Attempt, ...], Attempt | None]:
     return ended, next(cut_off, None)
 
 
-def holdable(value: str | None) -> str | None:
+def holdable(value: str) -> str:
     """`value` as UTF-8 can hold it: a provider's JSON may bring half a surrogate pair."""
-    if value is None or value.isascii():
+    if value.isascii():
         return value
     return value.encode("utf-8", "replace").decode()
 
 
 def _row(attempt: Attempt) -> list[Any]:
     """One attempt, in the order of the columns of the view `attempts`."""
+    code, message_id = attempt.provider_code, attempt.provider_message_id
     row = [
         attempt.provider,
         attempt.kind,
         str(attempt.outcome),
         attempt.started_at,
         attempt.seconds,
-        holdable(attempt.reason),
-        holdable(attempt.provider_code),
-        holdable(attempt.provider_message_id),
+        # Most are None; every open circuit of a chain comes by here, twice a send.
+        None if attempt.reason is None else holdable(attempt.reason),
+        None if code is None else holdable(code),
+        None if message_id is None else holdable(message_id),
         int(attempt.simulated),
         *_money(attempt.cost),
         attempt.circuit,
