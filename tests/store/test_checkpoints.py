@@ -86,6 +86,23 @@ async def test_the_backstop_is_so_many_bytes_whatever_a_page_has(
     await log.close()
 
 
+async def test_the_write_ahead_log_keeps_its_room_when_it_begins_anew(
+    tmp_path, claim_of, monkeypatch
+):
+    monkeypatch.setattr(checkpoint, "INTERVAL", 3600.0)
+    monkeypatch.setattr(sqlite, "BACKSTOP", 2**18)
+    path = tmp_path / "deliveries.db"
+    log = SqliteLog(path)
+    await log.open()
+    sizes = []
+    for number in range(60):
+        await write(log, claim_of, number)
+        sizes.append(size_of(tmp_path / "deliveries.db-wal"))
+    assert sizes == sorted(sizes)
+    assert sizes[20:] == [sizes[-1]] * 40
+    await log.close()
+
+
 @pytest.mark.parametrize("size", [512, 4_096, 65_536])
 async def test_a_file_keeps_the_pages_that_it_was_made_with(tmp_path, claim_of, size):
     path = tmp_path / "deliveries.db"
