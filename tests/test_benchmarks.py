@@ -1,5 +1,8 @@
 """The bench's own arithmetic: percentiles, the ledger against the log, what a goal reaches."""
 
+from pathlib import Path
+from types import SimpleNamespace
+
 import pytest
 
 from bench import ledger, report, sanity, svg
@@ -7,6 +10,8 @@ from bench.course import Chart, Findings
 from bench.goals import GOALS, Goal
 from bench.ledger import Entry, Mismatch, Row
 from bench.rows.footprint import heaviest
+from bench.rows.profile import OTHER, PARTS, THREAD, shares
+from bench.sampled import TLS, whose
 from bench.stats import Reading, differences, percentile, ratios
 from bench.vendors import ANSWERS, NAMES, RECIPIENTS, vendor_of
 from sidecar.privacy import mask
@@ -159,3 +164,40 @@ def test_the_heaviest_imports_are_told_by_package():
         "import time:       500 |        500 | yaml\n"
     )
     assert heaviest(told) == [("`aiohttp`", "2.0"), ("`yaml`", "0.5")]
+
+
+def test_a_sample_counts_for_the_innermost_file_of_the_sidecar():
+    frame = FakeFrame("/usr/lib/python3.13/enum.py", "/here/sidecar/api/door.py", "/here/x.py")
+    assert whose(frame) == "sidecar/api/door.py"
+    assert whose(FakeFrame("/here/plugins/aws/sidecar_aws/ses.py")) == "sidecar_aws/ses.py"
+    assert whose(FakeFrame("/usr/lib/python3.13/ssl.py", "/here/sidecar/runner.py")) == TLS
+    assert whose(FakeFrame("/sidecar/sidecar/delivery/link.py")) == "sidecar/delivery/link.py"
+    assert whose(FakeFrame("/sidecar/.venv/lib/python3.13/json/decoder.py")) == ""
+    assert whose(FakeFrame("/usr/lib/python3.13/threading.py")) == ""
+
+
+class FakeFrame:
+    """A stack of files, the innermost first."""
+
+    def __init__(self, file, *below):
+        self.f_code = SimpleNamespace(co_filename=file)
+        self.f_back = FakeFrame(*below) if below else None
+
+
+def test_the_shares_of_a_profile_are_all_of_it():
+    samples = {
+        "sidecar/api/door.py": 30,
+        "sidecar_aws/ses.py": 40,
+        "sidecar/metrics.py": 20,
+        "": 10,
+    }
+    assert shares(samples, 0.2) == pytest.approx(
+        {THREAD: 0.2, PARTS["api"]: 0.24, PARTS["plugin"]: 0.32, OTHER: 0.24}
+    )
+    assert shares({}, 0.0) == {THREAD: 0.0}
+
+
+def test_what_a_profile_names_is_there():
+    root = Path(__file__).parents[1] / "sidecar"
+    for name in PARTS.keys() - {TLS, "plugin"}:
+        assert (root / name).exists(), name

@@ -28,7 +28,17 @@ from bench.processes import Worker, cores
 from bench.sidecars import Tree
 
 HOME = Path(__file__).parents[1]
-PARTS = ("speed", "latency", "crowd", "clients", "chain", "footprint", "ageing", "growth")
+PARTS = (
+    "speed",
+    "profile",
+    "latency",
+    "crowd",
+    "clients",
+    "chain",
+    "footprint",
+    "ageing",
+    "growth",
+)
 """In this order: `chain` needs the price of a POST from `clients`."""
 
 

@@ -111,11 +111,11 @@ class Course:
     def say(self, text: str) -> None:
         sys.stderr.write(f"{time.strftime('%H:%M:%S')} {text}\n")
 
-    def sidecar(self, config: Mapping[str, Any] | str) -> Sidecar:
+    def sidecar(self, config: Mapping[str, Any] | str, *program: str) -> Sidecar:
         """A sidecar of the tree on its core, in a directory of its own."""
         home = self.home / f"sidecar-{next(self._numbers)}"
         environ = self.certificates.environ()
-        return Sidecar(self.tree, home, cores()[0], config, environ)
+        return Sidecar(self.tree, home, cores()[0], config, environ, program or ("sidecar",))
 
     def simple(self, mail: str = "ses", sms: str = "sns", **more: Any) -> Sidecar:
         """A sidecar with one provider for each channel, each over TLS."""

@@ -43,7 +43,7 @@ class Tree:
 
     def environ(self, **more: str) -> dict[str, str]:
         """An environment in which its packages are found before any that is installed."""
-        paths = [self.path, *sorted((self.path / "plugins").iterdir())]
+        paths = [self.path, *sorted((self.path / "plugins").iterdir()), Path(__file__).parents[1]]
         return {"PATH": os.environ["PATH"], "PYTHONPATH": ":".join(map(str, paths)), **more}
 
 
@@ -103,7 +103,8 @@ class Sidecar:
     """A sidecar of `tree` in the directory `home`, on `core`; ready when the constructor returns.
 
     `configuration` is written as JSON, which YAML includes; a text is written as it is.
-    `seconds` is the time from exec to the line `ready`.
+    `seconds` is the time from exec to the line `ready`. `program` is a module that runs it, with
+    the module's own arguments.
     """
 
     path = "/v1/send"
@@ -116,6 +117,7 @@ class Sidecar:
         core: int,
         configuration: Mapping[str, Any] | str,
         environ: Mapping[str, str],
+        program: Sequence[str] = ("sidecar",),
     ) -> None:
         home.mkdir(parents=True, exist_ok=True)
         text = configuration if isinstance(configuration, str) else json.dumps(configuration)
@@ -133,7 +135,7 @@ class Sidecar:
         began = time.monotonic()
         with self._reader.stdin as pipe:
             self.process = spawn(
-                [tree.python, "-m", "sidecar", "run"],
+                [tree.python, "-m", *program, "run"],
                 core,
                 tree.environ(HOME=str(home), **environ),
                 cwd=home,

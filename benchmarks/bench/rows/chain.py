@@ -49,7 +49,7 @@ def _failing(course: Course) -> None:
         runs = course.rounds(course.pick(5, 1), _jobs(course, started, 3.0))
         # It costs less than two runs of the same differ by: many short ones, side by side.
         near = {name: started[name] for name in (ALONE, OPEN)}
-        close = course.rounds(course.pick(15, 1), _jobs(course, near, 1.0))
+        close = course.rounds(course.pick(30, 1), _jobs(course, near, 1.0))
     cpu = {name: [run.cpu * 1e6 for run in found] for name, found in runs.items()}
     extra = differences(cpu[FAILING], cpu[ALONE])
     alone, behind_open = ([run.cpu for run in close[name]] for name in (ALONE, OPEN))

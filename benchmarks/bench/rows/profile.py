@@ -1,0 +1,97 @@
+"""Where the time of a send goes, at 64 in flight: the profile behind every figure of speed."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import time
+from collections import Counter
+from collections.abc import Mapping
+from pathlib import Path
+
+from bench.course import MAIL, SMS, Course, Table
+from bench.processes import TICK
+from bench.report import number
+from bench.sampled import TLS
+from bench.sidecars import configuration, provider
+
+C = 64
+PATIENCE = 30.0
+"""Seconds until the samples must be written."""
+PARTS = {
+    "api": "the front: a request read, checked and answered, its socket included",
+    "delivery": "chain, breaker, attempt, and what a provider says looked at",
+    "money": "prices and budgets",
+    "dispatcher.py": "dispatcher: claims, journal, turns",
+    "entries.py": "dispatcher: claims, journal, turns",
+    "journal.py": "dispatcher: claims, journal, turns",
+    "crash.py": "dispatcher: claims, journal, turns",
+    "store": "the log's side on the event loop",
+    "wire": "the HTTP client: pool, request and reply, its socket included",
+    "transport.py": "the HTTP client: pool, request and reply, its socket included",
+    TLS: "TLS: reads, writes and decrypts",
+    "plugin": "the provider: body, signature, answer",
+}
+OTHER = "telling: canonical line, metrics, alerts, observers; and the rest"
+THREAD = "the log's thread, and the one of checkpoints"
+
+
+def measure(course: Course) -> None:
+    course.say("profile: where the time of a send goes")
+    out = course.home / "samples.json"
+    chosen = {"ses": provider("ses", course.ports), "sns": provider("sns", course.ports)}
+    config = configuration(chosen, {MAIL: ["ses"], SMS: ["sns"]})
+    with course.sidecar(config, "bench.sampled", str(out)) as sidecar:
+        course.run(sidecar, connections=C, **course.span(1.0))
+        before = _by_thread(sidecar.pid)
+        os.kill(sidecar.pid, signal.SIGUSR2)
+        run = course.run(sidecar, connections=C, **course.span(8.0, warm=0.5))
+        os.kill(sidecar.pid, signal.SIGUSR2)
+        until = time.monotonic() + PATIENCE
+        while not out.exists() and time.monotonic() < until:
+            time.sleep(0.01)
+        after = _by_thread(sidecar.pid)
+    spent = {which: after[which] - before[which] for which in after}
+    found = shares(json.loads(out.read_text()), spent["threads"] / (sum(spent.values()) or 1))
+    rows = [
+        (part, f"{share:.0%}", number(share * run.cpu * 1e6))
+        for part, share in sorted(found.items(), key=lambda one: -one[1])
+    ]
+    note = (
+        "SES over TLS, 64 callers, a sample for each millisecond of CPU. What C does counts for"
+        " whoever called it, and what the event loop does for whom it calls next: a read from a"
+        " socket for the part that is given the bytes."
+    )
+    columns = ("part", "share", "CPU us a send")
+    course.findings.tables.append(Table("Where the time goes", columns, rows, note))
+
+
+def shares(samples: Mapping[str, int], threads: float) -> dict[str, float]:
+    """The share of each part in all; `threads` is that of the others than the event loop's.
+
+    Their time is sampled too, and counts for whatever the event loop does next: so each part has
+    its share in the rest.
+    """
+    found: Counter[str] = Counter()
+    for file, count in samples.items():
+        found[_part(file)] += count
+    each = (1.0 - threads) / (found.total() or 1)
+    return {THREAD: threads, **{part: count * each for part, count in found.items()}}
+
+
+def _part(file: str) -> str:
+    if file.startswith("sidecar_"):
+        return PARTS["plugin"]
+    return PARTS.get(file.removeprefix("sidecar/").partition("/")[0], OTHER)
+
+
+def _by_thread(pid: int) -> dict[str, float]:
+    """CPU seconds of the main thread, and of the others."""
+    spent = {"main": 0.0, "threads": 0.0}
+    for task in Path(f"/proc/{pid}/task").iterdir():
+        fields = (task / "stat").read_text().rpartition(")")[2].split()
+        spent["main" if task.name == str(pid) else "threads"] += (
+            int(fields[11]) + int(fields[12])
+        ) / TICK
+    return spent
