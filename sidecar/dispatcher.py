@@ -63,7 +63,7 @@ Told = Callable[[Delivery], None]
 
 
 class Dispatcher:
-    """The one way to send. `tell` hears of every delivery that ended, after it was logged."""
+    """The one way to send. `tell` hears of every delivery that ended, logged and answered."""
 
     def __init__(
         self, log: DeliveryLog, fingerprint: Fingerprint, routes: Routes, clock: Clock, tell: Told
@@ -192,7 +192,6 @@ class Dispatcher:
         if not delivery.logged:
             key = key_hash or wish.message.id
             self._unlogged.keep(key, body_hash, delivery, routes.keep_keys)
-        self._tell(delivery)
         return delivery
 
     async def _own_turn(self, turn: asyncio.Future[None]) -> None:
@@ -275,7 +274,10 @@ class Dispatcher:
 
     def _ended(self, name: str, task: asyncio.Task[Delivery]) -> None:
         self._turns.leave(self._under_way.pop(name).channel)
-        _retrieve(task)
+        if task.cancelled() or task.exception() is not None or task.result().replayed:
+            return
+        # Whoever waits for the answer is called next, and those who observe after that.
+        task.get_loop().call_soon(self._tell, task.result())
 
 
 def _share(channels: int) -> None:

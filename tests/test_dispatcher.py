@@ -110,6 +110,21 @@ async def test_the_log_is_written_before_the_provider_is_called_and_before_the_o
     assert house.log.told == ["claim", "sending", "finish", "tell"]
 
 
+async def test_whoever_waits_for_the_answer_is_called_before_the_observers_hear():
+    house = await opened([Receipt("r")])
+    sending = house.dispatcher.begin(house.wish())
+    sending.add_done_callback(lambda _: house.log.told.append("answer"))
+    await house.dispatcher.drain(1.0)
+    assert house.log.told == ["claim", "sending", "finish", "answer", "tell"]
+
+
+async def test_what_was_given_before_is_not_told_again():
+    house = await opened([Receipt("r")])
+    for _ in range(2):
+        await house.send("key")
+    assert len(house.heard) == 1
+
+
 async def test_refuse_sends_nothing_without_a_claim(house):
     house.log.broken = {"claim"}
     with pytest.raises(LogRefuses):
