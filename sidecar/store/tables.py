@@ -10,7 +10,17 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from sidecar.delivery.model import Attempt, Delivery, Status
-from sidecar.store import Claim, Claimed, Existing, NotUnderWay, Recovery, costed, is_same, trail
+from sidecar.store import (
+    Claim,
+    Claimed,
+    Existing,
+    NotUnderWay,
+    Recovery,
+    costed,
+    is_same,
+    trail,
+)
+from sidecar.store import statements as sql
 from sidecar.store.groups import SIZES, execute, parts, places
 from sidecar.store.recovery import MAYBE_SENT, closed
 from sidecar.store.schema import Statements
@@ -64,59 +74,6 @@ class Ended(NamedTuple):
     delivery: Delivery
 
 
-# `{}` stands for the rows: one statement for the common case, where key and id are new.
-_NEW_CLAIMS = """
-    INSERT INTO deliveries VALUES {} ON CONFLICT (id) DO NOTHING
-"""
-_NEW_CLAIM_ROW = "(NULL, ?, 1, 'pending', ?, ?, ?, ?, ?, ?, ?, ?, NULL, NULL, NULL, 1, ?, 0)"
-_NEW_CLAIMS_UNDER_KEYS = """
-    INSERT INTO deliveries
-    SELECT NULL, column1, 1, 'pending', column2, column3, column4, column5, column6, column7,
-        column8, column9, NULL, NULL, NULL, 1, column10, 0
-    FROM (VALUES {}) WHERE NOT EXISTS
-        (SELECT 1 FROM deliveries WHERE key_hash = column6 AND started_at > column11)
-    ON CONFLICT (id) DO NOTHING
-"""
-_NEWEST = "SELECT id FROM deliveries ORDER BY number DESC LIMIT ?"
-_CLAIM_AGAIN = """
-    UPDATE deliveries SET run = run + 1, status = 'pending', channel = ?, purpose = ?,
-        recipient = ?, recipient_hash = ?, key_hash = ?, body_hash = ?, segments = ?,
-        started_at = ?, ended_at = NULL, reason = NULL, retry_after = NULL, logged = 1,
-        attempts = ?, costed = 0
-    WHERE number = ?
-"""
-_BY_KEY = """
-    SELECT * FROM deliveries WHERE key_hash = ? AND started_at > ?
-    ORDER BY started_at DESC LIMIT 1
-"""
-_BY_ID = "SELECT * FROM deliveries WHERE id = ?"
-_PENDING = "SELECT * FROM deliveries WHERE status = 'pending'"
-_SENDING = """
-    UPDATE deliveries SET attempts = column1 FROM (VALUES {})
-    WHERE id = column2 AND run = column3 AND status = 'pending'
-"""
-_END = """
-    UPDATE deliveries
-    SET status = column1, ended_at = column2, reason = column3, retry_after = column4,
-        logged = column5, attempts = column6
-    FROM (VALUES {}) WHERE id = column7 AND run = column8
-"""
-_WITHDRAW = """
-    UPDATE deliveries
-    SET status = ?, ended_at = started_at, reason = ?, attempts = '[]'
-    WHERE id = ? AND run = ? AND status = 'pending'
-"""
-_KEEP_RUN = "INSERT OR REPLACE INTO earlier_runs VALUES (?, ?, ?)"
-_FROM_THE_FUTURE = """
-    UPDATE deliveries SET started_at = ?1, ended_at = ended_at - (started_at - ?1)
-    WHERE started_at > ?1
-"""
-_OLD = """
-    SELECT number, started_at FROM deliveries WHERE started_at < ? AND status <> 'pending'
-    ORDER BY started_at, number LIMIT ?
-"""
-
-
 def claim(db: Statements, wanted: Sequence[Wanted]) -> list[Claimed | Existing]:
     """See `DeliveryLog.claim`."""
     names = [one.claim.id for one in wanted]
@@ -136,7 +93,7 @@ def _claim(db: Statements, part: Sequence[Wanted]) -> list[Claimed | Existing]:
     if len(part) == 1:
         return [_claim_known(db, part[0])]
     # Numbers only grow: the newest rows are those that were written just now.
-    new = {row[0] for row in db.execute(_NEWEST, (written,)).fetchall()}
+    new = {row[0] for row in db.execute(sql.NEWEST, (written,)).fetchall()}
     return [
         Claimed(one.claim.id, 1) if one.claim.id in new else _claim(db, [one])[0] for one in part
     ]
@@ -149,25 +106,25 @@ def _differ(names: Sequence[str]) -> bool:
 def _write_new(db: Statements, part: Sequence[Wanted]) -> int:
     """Write those whose key and id are new; how many."""
     if all(one.claim.key_hash is None for one in part):
-        return execute(db, _NEW_CLAIMS, _NEW_CLAIM_ROW, [_new(one) for one in part])
+        return execute(db, sql.NEW_CLAIMS, sql.NEW_CLAIM_ROW, [_new(one) for one in part])
     rows = [(*_new(one), one.claim.at - one.keep_keys) for one in part]
-    return execute(db, _NEW_CLAIMS_UNDER_KEYS, places(len(rows[0])), rows)
+    return execute(db, sql.NEW_CLAIMS_UNDER_KEYS, places(len(rows[0])), rows)
 
 
 def _claim_known(db: Statements, wanted: Wanted) -> Claimed | Existing:
     claim, oldest = wanted.claim, wanted.claim.at - wanted.keep_keys
-    row = db.execute(_BY_KEY, (claim.key_hash, oldest)).fetchone()
-    found = DeliveryRow(*(row or db.execute(_BY_ID, (claim.id,)).fetchone()))
+    row = db.execute(sql.BY_KEY, (claim.key_hash, oldest)).fetchone()
+    found = DeliveryRow(*(row or db.execute(sql.BY_ID, (claim.id,)).fetchone()))
     same_body = is_same(claim, found.body_hash, found.key_hash)
     if not same_body or not Status(found.status).surely_not_sent:
         return Existing(_delivery(found)[0], same_body)
     key_hash = found.key_hash if found.started_at > oldest else None
     again = claim._replace(key_hash=claim.key_hash or key_hash)
     if found.attempts != trail.EMPTY:
-        db.execute(_KEEP_RUN, (found.number, found.run, found.attempts))
+        db.execute(sql.KEEP_RUN, (found.number, found.run, found.attempts))
         if not found.costed:  # its row is another run's from now on
             costed.add(db, [found.attempts])
-    db.execute(_CLAIM_AGAIN, (*_facts(again), _ahead(wanted), found.number))
+    db.execute(sql.CLAIM_AGAIN, (*_facts(again), _ahead(wanted), found.number))
     return Claimed(found.id, found.run + 1)
 
 
@@ -177,7 +134,7 @@ def withdraw(db: Statements, claimed: Claimed, *, gaps: bool = False) -> None:
     With `gaps` it may have been sent all the same, without its row, and may not run again.
     """
     end = (Status.UNKNOWN, MAYBE_SENT) if gaps else (Status.UNAVAILABLE, _TOO_LATE)
-    db.execute(_WITHDRAW, (str(end[0]), end[1], claimed.id, claimed.run))
+    db.execute(sql.WITHDRAW, (str(end[0]), end[1], claimed.id, claimed.run))
 
 
 def sending(db: Statements, begun: Sequence[Begun]) -> Sequence[None]:
@@ -185,31 +142,35 @@ def sending(db: Statements, begun: Sequence[Begun]) -> Sequence[None]:
     rows = [
         (trail.written(one.so_far, one.attempt), one.claimed.id, one.claimed.run) for one in begun
     ]
-    return _update(db, _SENDING, rows)
+    return _update(db, sql.SENDING, sql.SENDING_ONE, rows)
 
 
 def finish(db: Statements, ended: Sequence[Ended]) -> Sequence[None]:
     """See `DeliveryLog.finish`."""
-    return _update(db, _END, [_end(*one) for one in ended])
+    return _update(db, sql.END, sql.END_ONE, [_end(*one) for one in ended])
 
 
-def _update(db: Statements, sql: str, rows: Sequence[tuple[Any, ...]]) -> Sequence[None]:
+def _update(db: Statements, many: str, one: str, rows: Sequence[tuple[Any, ...]]) -> Sequence[None]:
     """Raises NotUnderWay where one of them finds no row; which one, only one alone can tell."""
     for part in parts(rows, SIZES):
-        if execute(db, sql, places(len(part[0])), part) != len(part):
+        if len(part) == 1:
+            written = db.execute(one, part[0]).rowcount
+        else:
+            written = execute(db, many, places(len(part[0])), part)
+        if written != len(part):
             raise NotUnderWay
     return [None] * len(rows)
 
 
 def get(db: Statements, delivery_id: str) -> Delivery | None:
     """See `DeliveryLog.get`."""
-    row = db.execute(_BY_ID, (delivery_id,)).fetchone()
+    row = db.execute(sql.BY_ID, (delivery_id,)).fetchone()
     return _delivery(DeliveryRow(*row))[0] if row else None
 
 
 def prune(db: Statements, before: float, limit: int) -> int:
     """See `DeliveryLog.prune`."""
-    old = db.execute(_OLD, (before, limit)).fetchall()
+    old = db.execute(sql.OLD, (before, limit)).fetchall()
     if old:
         costed.sum_up(db, max(row[1] for row in old))
     old = [row[:1] for row in old]
@@ -221,7 +182,7 @@ def prune(db: Statements, before: float, limit: int) -> int:
 def recover(db: Statements, at: float, *, gaps: bool) -> Recovery:
     """Close everything that a crash left open; `at` and `gaps`: see `recovery.closed`."""
     attempts = 0
-    pending = [DeliveryRow(*row) for row in db.execute(_PENDING).fetchall()]
+    pending = [DeliveryRow(*row) for row in db.execute(sql.PENDING).fetchall()]
     for row in pending:
         delivery, cut_off = _delivery(row)
         end = closed(delivery, cut_off, at, gaps=gaps)
@@ -230,7 +191,7 @@ def recover(db: Statements, at: float, *, gaps: bool) -> Recovery:
     # Here, where nobody waits for an answer: a start may find many of them.
     costed.sum_up(db, math.inf)
     # The clock was set back since: what is dated ahead would be remembered until it has caught up.
-    db.execute(_FROM_THE_FUTURE, (at,))
+    db.execute(sql.FROM_THE_FUTURE, (at,))
     return Recovery(attempts, len(pending))
 
 

@@ -7,7 +7,7 @@ from decimal import Decimal
 import pytest
 
 from sidecar.delivery.model import Attempt, Money, Outcome, Status
-from sidecar.store import schema, tables, trail
+from sidecar.store import schema, statements, tables, trail
 from sidecar.store.groups import SIZES, places
 from sidecar.store.recovery import under_way
 
@@ -28,13 +28,15 @@ def test_the_row_has_the_columns_of_the_table(db):
 @pytest.mark.parametrize(
     ("statement", "index"),
     [
-        (tables._BY_KEY, "deliveries_by_key"),
-        (tables._BY_ID, "sqlite_autoindex_deliveries"),
-        (tables._PENDING, "deliveries_pending"),
-        (tables._OLD, "deliveries_by_age"),
-        (tables._SENDING, "sqlite_autoindex_deliveries"),
-        (tables._END, "sqlite_autoindex_deliveries"),
-        (tables._NEW_CLAIMS_UNDER_KEYS, "deliveries_by_key"),
+        (statements.BY_KEY, "deliveries_by_key"),
+        (statements.BY_ID, "sqlite_autoindex_deliveries"),
+        (statements.PENDING, "deliveries_pending"),
+        (statements.OLD, "deliveries_by_age"),
+        (statements.SENDING_ONE, "sqlite_autoindex_deliveries"),
+        (statements.END_ONE, "sqlite_autoindex_deliveries"),
+        (statements.SENDING, "sqlite_autoindex_deliveries"),
+        (statements.END, "sqlite_autoindex_deliveries"),
+        (statements.NEW_CLAIMS_UNDER_KEYS, "deliveries_by_key"),
     ],
 )
 @pytest.mark.parametrize("rows", SIZES)
