@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from binascii import a2b_base64
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from html import unescape
 from unicodedata import normalize
 from urllib.parse import unquote
@@ -27,7 +27,8 @@ _GAP = r"[ ().\-/]*"
 # Narrower in a text, where the end of a sentence joins no numbers.
 _BREAK = r"(?: ?- ?|[ ./])"
 _GROUPED = re.compile(rf"[0-9]{_BREAK}[0-9]")
-_GROUPS = re.compile(rf"[0-9]+(?:{_BREAK}[0-9]+)+")
+# It begins where a number does: a try at each digit of a long one would be seconds for 8,000.
+_GROUPS = re.compile(rf"(?<![0-9])[0-9]+(?:{_BREAK}[0-9]+)+")
 _DASHES = re.compile("[\u2010-\u2015]")
 _NATIONAL = 9
 """Digits at a number's end that are its owner's, whatever the country's code in front of them."""
@@ -54,21 +55,62 @@ def repeats(words: str, message: Message) -> bool:
 
     Quoted for a URL or for HTML, in hex and in base64 too: some gateways make ids that way.
     """
-    if _repeats(words, message):
+    told = _Told(message)
+    if told.is_in(words):
         return True
     is_hex = _HEX_OF_TEXT.search(words) is not None
     if not is_hex and _ID.fullmatch(words):
         return False  # as of nearly every message
-    return any(_repeats(text, message) for text in _decoded(words, is_hex=is_hex))
+    return any(told.is_in(text) for text in _decoded(words, is_hex=is_hex))
 
 
-def _repeats(words: str, message: Message) -> bool:
-    if not words.isascii():
-        words = _plain(words)
-    if _DIGIT.search(words) is None:  # as most reasons: there is neither a number nor a code
-        return "@" in message.to and holds_recipient(words, message.to)
-    close = _close(words)
-    return _holds_recipient(words, close, message.to) or _holds_code(words, close, message.text)
+class _Told:
+    """What must not be said again of a message; its text is read once, and only if need be.
+
+    Whoever has a part in a text must not hold up everybody's sends with it: what is done with one
+    grows no faster than it does.
+    """
+
+    __slots__ = ("_codes", "_groups", "_text", "_to")
+
+    def __init__(self, message: Message) -> None:
+        self._to = message.to
+        self._text = message.text
+        self._codes: set[str] | None = None
+        self._groups: list[list[str]] = []
+
+    def is_in(self, words: str) -> bool:
+        if not words.isascii():
+            words = _plain(words)
+        if _DIGIT.search(words) is None:  # as most reasons: there is neither a number nor a code
+            return "@" in self._to and holds_recipient(words, self._to)
+        close = _close(words)
+        if _holds_recipient(words, close, self._to):
+            return True
+        return len(words) >= SHORTEST_CODE and self._has_code_in(words, close)
+
+    def _has_code_in(self, words: str, close: str) -> bool:
+        codes = self._codes
+        if codes is None:
+            codes = self._codes = self._read()
+        for code in codes:
+            if (code in close or code in words) and _stands_in(words, code):
+                return True
+        for groups in self._groups:
+            if any(_stands_in(words, number) for number in set(_joined(groups, close))):
+                return True
+        return _holds_mixed_code(words, self._text)
+
+    def _read(self) -> set[str]:
+        """The codes of the text as they stand in it; its grouped digits are kept as they are."""
+        if not self._text.isascii():
+            self._text = _plain(self._text)
+        codes = set(_MAYBE_CODES.findall(self._text))
+        for code in [code for code in codes if not code.isdigit()]:
+            codes.update(_NUMBER.findall(f"{code} {code.replace('-', '')}"))
+        if _GROUPED.search(self._text):
+            self._groups = [_DIGITS.findall(run) for run in _GROUPS.findall(self._text)]
+        return codes
 
 
 def _plain(text: str) -> str:
@@ -120,42 +162,27 @@ def _holds_recipient(words: str, close: str, to: str) -> bool:
     return len(digits) >= SHORTEST_RECIPIENT and (digits in words or digits in close)
 
 
-def _holds_code(words: str, close: str, text: str) -> bool:
-    if len(words) < SHORTEST_CODE:
-        return False
-    if not text.isascii():
-        text = _plain(text)
-    codes = _MAYBE_CODES.findall(text)
-    for code in codes[:]:
-        if not code.isdigit():
-            codes += _NUMBER.findall(f"{code} {code.replace('-', '')}")
-    if _GROUPED.search(text):
-        codes += _joined(text)
-    for code in codes:
-        if (code in close or code in words) and _stands_in(words, code):
-            return True
-    return _holds_mixed_code(words, text)
-
-
-def _joined(text: str) -> Iterator[str]:
-    """The numbers that grouped digits may be: of `738 291 - 10 minutes` 738291, too."""
-    for groups in map(_DIGITS.findall, _GROUPS.findall(text)):
-        yield "".join(groups)
-        for start in range(len(groups)):
-            number = ""
-            for group in groups[start:]:
-                number += group
-                if len(number) > LONGEST_CODE:
-                    break
-                if len(number) >= SHORTEST_CODE:
-                    yield number
+def _joined(groups: Sequence[str], close: str) -> Iterator[str]:
+    """The numbers in `close` that grouped digits may be: of `738 291 - 10 minutes` 738291, too."""
+    if (whole := "".join(groups)) in close:
+        yield whole
+    for start in range(len(groups)):
+        number = ""
+        for group in groups[start : start + LONGEST_CODE]:
+            number += group
+            if len(number) < SHORTEST_CODE:
+                continue
+            if len(number) > LONGEST_CODE or number not in close:
+                break
+            yield number
 
 
 def _holds_mixed_code(words: str, text: str) -> bool:
     # From the words on: ids have few runs of this length, texts are full of them.
+    lower = ""
     for run in [words] if words.isalnum() else _MAYBE_MIXED.findall(words):
         if LONG_CODE <= len(run) <= LONGEST_CODE and not run.isdigit() and not run.isalpha():
-            code, lower = run.lower(), text.lower()
+            code, lower = run.lower(), lower or text.lower()
             if code in lower and re.search(f"(?<![0-9a-z]){code}(?![0-9a-z])", lower):
                 return True
     return False

@@ -1,5 +1,6 @@
 """What a provider says is kept only where it repeats neither the message nor a secret."""
 
+import time
 from base64 import b64encode, urlsafe_b64encode
 
 import pytest
@@ -162,6 +163,28 @@ def test_a_random_id_is_kept(id_):
     words = id_ if isinstance(id_, str) else id_.decode()
     for code in ("93482913", "9348 2913", "k7xq9m2a", "a1b2c3d4"):
         assert not repeats(words, Message("m-1", "sms", "+14155552671", f"Your code is {code}"))
+
+
+def seconds_for(text, words):
+    """CPU of one look, the least of several: another process's turn counts for nobody."""
+    message = Message("m-1", "email", "ada@example.com", text)
+
+    def once():
+        begun = time.process_time()
+        repeats(words, message)
+        return time.process_time() - begun
+
+    return min(once() for _ in range(5))
+
+
+@pytest.mark.parametrize("words", ["req-0000001", "QmFzZTY0-1111-1111-x1A2b3"])
+@pytest.mark.parametrize(
+    "piece", ["1", "1 ", "12 34 ", "1.1-", "A1-", "ABC1 ", "a1b2c3 ", "123456789 ", "\uff11"]
+)
+def test_the_time_for_a_text_grows_as_the_text_does(piece, words):
+    short, long = (f"until 29.11.2026, {piece * (n // len(piece))}" for n in (1_000, 8_000))
+    # Eight times as much, or sixty-four where each character is looked at once for every other.
+    assert seconds_for(long, words) < 24 * seconds_for(short, words)
 
 
 @pytest.mark.parametrize("to", ["", "+", "+12345", "room7"])
