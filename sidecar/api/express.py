@@ -96,7 +96,11 @@ def _read_field(line: bytes) -> tuple[str, tuple[str, str]] | None:
     if match is None:
         return None
     name, value = match[1].decode("ascii"), match[2].decode("ascii").rstrip(" ")
-    return None if name.lower() in _NOT_PLAIN else (name.lower(), (name, value))
+    key = name.lower()
+    # Many clients ask for what HTTP/1.1 does anyway: `Connection: keep-alive`.
+    if key in _NOT_PLAIN and (key != "connection" or value.lower() != "keep-alive"):
+        return None
+    return key, (name, value)
 
 
 # A caller's headers are the same in every request but for one or two.

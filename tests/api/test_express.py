@@ -132,3 +132,19 @@ def test_what_is_offered_as_a_token_is_not_remembered(name):
     found = read(request(1).replace(b"\r\n\r\n", b"\r\n" + token + b"\r\n", 1), Connection())
     assert found.headers["authorization"] == "Bearer canary"
     assert _field.cache_info().currsize == 3  # Host, Content-Type, Content-Length
+
+
+@pytest.mark.parametrize(
+    ("line", "is_plain"),
+    [
+        ("Connection: keep-alive", True),
+        ("connection: Keep-Alive", True),
+        ("Connection: close", False),
+        ("Connection: keep-alive, close", False),
+        ("Connection: keep-alive, Upgrade", False),
+        ("Proxy-Connection: keep-alive", False),
+    ],
+)
+def test_a_wish_to_keep_the_connection_is_what_happens_anyway(line, is_plain):
+    data = request(1).replace(b"\r\n\r\n", f"\r\n{line}\r\n\r\n".encode(), 1)
+    assert (read(data, Connection()) is not None) is is_plain

@@ -48,6 +48,7 @@ PIECES = st.sampled_from(
     [
         *[b"\r\n", b"\r\n\r\n", b"\n", b"\r", b" ", b"\t", b":", b",", b";", b'"', b"\0", b"\xff"],
         *[b"Content-Length: ", b"content-length: ", b"Transfer-Encoding: chunked\r\n", b"0", b"12"],
+        *[b"Connection: keep-alive\r\n", b"Connection: keep-alive, close\r\n"],
         *[b"Connection: close\r\n", b"Expect: 100-continue\r\n", b"Upgrade: h2c\r\n", b"Host: a"],
         *[b"X-A: b\r\n", b"X_A: b\r\n", b"X-\xc3\xa4: b\r\n", b"X-A : b\r\n", b"X-A:b\r\n", b"{}"],
         *[b"POST /v1/send HTTP/1.1\r\n", b"HTTP/1.0", b"GET / HTTP/1.1\r\n", b"Host: b\r\n"],
@@ -96,6 +97,7 @@ def test_a_usual_request_is_plain():
         send_request().replace(b"HTTP/1.1", b"HTTP/1.0"),
         send_request().replace(b"/v1/send", b"/v1/send?a"),
         send_request(SEND, "Connection: close"),
+        send_request(SEND, "connection: Keep-Alive", "Connection: close"),
         send_request(SEND, "Expect: 100-continue"),
         send_request(SEND, "Transfer-Encoding: chunked"),
         send_request(SEND, "Content-Length: 5"),
@@ -174,6 +176,7 @@ def sms(*headers, **fields):
 ASKED = {
     "a text": sms(),
     "a mail": sms(channel="email", to=EMAIL, subject="Ä"),
+    "a kept connection": sms("Connection: keep-alive"),
     "ids": sms("X-Request-Id: given-1", TRACE),
     "an id that is the number": sms(f"X-Request-Id: {PHONE[1:]}"),
     "no such channel": sms(channel="pigeon"),
