@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import sys
 from collections import Counter
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from contextlib import suppress
@@ -31,13 +30,12 @@ from sidecar.journal import Backlog, Journal, complain, within
 from sidecar.privacy import Fingerprint
 from sidecar.store import Claim, Claimed, DeliveryLog, Existing, LogUnavailable
 from sidecar.store.recovery import under_way
+from sidecar.switch import share
+from sidecar.undecided import Undecided
 from sidecar.unlogged import Unlogged
 
 LAST_MOMENT = 0.2
 """Seconds past its deadline that an answer waits until its end is written."""
-SWITCH, SWITCH_SHARED = 0.005, 0.0005
-"""Seconds that a thread waits for Python's lock before whoever holds it is asked for it: Python's
-own measure, and the one where several channels are at work."""
 UNWRITTEN_LIMIT = 10_000
 """Ended deliveries kept in memory while the log cannot be written; beyond, no send is begun."""
 
@@ -76,10 +74,11 @@ class Dispatcher:
         self._fingerprint = fingerprint
         self._clock = clock
         self._entries = Entries(fingerprint, clock)
-        self._turns = Turns(_share)
+        self._turns = Turns(share)
         self._unnamed = count()
         self._tell = tell
         self._under_way: dict[str, _Running] = {}
+        self._undecided = Undecided()
         self._backlog = Backlog(log)
         self._unlogged = Unlogged(clock)
 
@@ -117,12 +116,14 @@ class Dispatcher:
         # No id that a caller may give begins with a space.
         name = key_hash or f"id {wish.message.id or f' {next(self._unnamed)}'}"
         if (running := self._under_way.get(name)) is not None:
-            return _heard(self._join(running, body_hash, wish))
+            return _heard(self._join(name, running, body_hash, wish))
         if (known := self._unlogged.get(key_hash or wish.message.id, body_hash)) is not None:
             return _heard(self._known(known))
         chain = self._admit(wish)
         self.begun += 1
-        run = self._run(wish, chain, self.routes, body_hash, key_hash)
+        claim = self._entries.claim(wish, body_hash, key_hash)
+        self._undecided.enter(name)
+        run = self._run(name, wish, chain, self.routes, claim)
         task = asyncio.get_running_loop().create_task(run)
         self._under_way[name] = _Running(body_hash, chain.channel, task)
         self._turns.enter(chain.channel)
@@ -156,12 +157,12 @@ class Dispatcher:
     # One send
 
     async def _run(
-        self, wish: Wish, chain: Chain, routes: Routes, body_hash: str, key_hash: str | None
+        self, name: str, wish: Wish, chain: Chain, routes: Routes, claim: Claim
     ) -> Delivery:
-        claim = self._entries.claim(wish, body_hash, key_hash)
         deadline = self._deadline(wish, routes)
         ahead = self._foresee(chain, wish.message)
         claimed = await self._claim(claim, routes, deadline, ahead)
+        self._undecided.leave(name)
         if isinstance(claimed, Existing):
             return await self._known(claimed)
         if claimed is not None:
@@ -190,8 +191,8 @@ class Dispatcher:
         if (turn := self._turns.take(claim.channel)) is not None:
             await self._own_turn(turn)
         if not delivery.logged:
-            key = key_hash or wish.message.id
-            self._unlogged.keep(key, body_hash, delivery, routes.keep_keys)
+            key = claim.key_hash or wish.message.id
+            self._unlogged.keep(key, claim.body_hash, delivery, routes.keep_keys)
         return delivery
 
     async def _own_turn(self, turn: asyncio.Future[None]) -> None:
@@ -239,13 +240,16 @@ class Dispatcher:
         self.replays += 1
         return replace(delivery, replayed=True)
 
-    async def _join(self, running: _Running, body_hash: str, wish: Wish) -> Delivery:
+    async def _join(self, name: str, running: _Running, body_hash: str, wish: Wish) -> Delivery:
         if running.body_hash != body_hash:
             raise KeyReused("this idempotency key or id was used with another message")
-        if not wish.wait:
-            raise InFlight("a send under this key is under way; `Prefer: wait` waits for it")
         left = self._left(self._deadline(wish, self.routes))
-        if not await self._clock.wait(running.task, left):
+        if not wish.wait:
+            # It may find an answer of long ago: then it has ended with that.
+            await self._undecided.wait(name, left, self._clock)
+            if not running.task.done():
+                raise InFlight("a send under this key is under way; `Prefer: wait` waits for it")
+        elif not await self._clock.wait(running.task, left):
             raise InFlight("the send under this key did not end within your deadline")
         self.replays += 1
         return replace(running.task.result(), replayed=True)
@@ -274,19 +278,11 @@ class Dispatcher:
 
     def _ended(self, name: str, task: asyncio.Task[Delivery]) -> None:
         self._turns.leave(self._under_way.pop(name).channel)
+        self._undecided.leave(name)  # where it ended before that
         if task.cancelled() or task.exception() is not None or task.result().replayed:
             return
         # Whoever waits for the answer is called next, and those who observe after that.
         task.get_loop().call_soon(self._tell, task.result())
-
-
-def _share(channels: int) -> None:
-    """Let the log's thread have the interpreter sooner while more than one channel is at work.
-
-    A busy loop gives it away when the thread has waited so long, and in a burst of one channel the
-    other's rows wait with it. A channel alone is quicker by Python's own measure.
-    """
-    sys.setswitchinterval(SWITCH_SHARED if channels > 1 else SWITCH)
 
 
 def _heard(answer: Coroutine[Any, Any, Delivery]) -> asyncio.Task[Delivery]:

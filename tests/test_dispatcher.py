@@ -15,11 +15,12 @@ from sidecar.delivery.errors import Unavailable
 from sidecar.delivery.link import Limits, Link, Room
 from sidecar.delivery.model import Message, Outcome, Receipt, SkipReason, Status
 from sidecar.delivery.policy import ChainPolicy
-from sidecar.dispatcher import SWITCH, SWITCH_SHARED, Dispatcher, Routes
+from sidecar.dispatcher import Dispatcher, Routes
 from sidecar.entries import Wish
 from sidecar.privacy import Fingerprint
 from sidecar.store import LogUnavailable, NotUnderWay
 from sidecar.store.memory import MemoryLog
+from sidecar.switch import SWITCH, SWITCH_SHARED
 from sidecar.testing import ManualClock, ScriptedProvider
 
 
@@ -210,6 +211,23 @@ async def test_a_caller_that_leaves_does_not_stop_the_send():
     go.set()
     assert await house.dispatcher.drain(5.0)
     assert (await house.dispatcher.get("m-1")).status is Status.ACCEPTED
+
+
+async def test_an_answer_of_before_is_given_to_all_who_ask_at_once():
+    house = await opened([Receipt("r")])
+    first = await house.send("key")
+    again = await asyncio.gather(*(house.send("key") for _ in range(20)))
+    assert [(one.id, one.replayed, one.status) for one in again] == [
+        (first.id, True, Status.ACCEPTED)
+    ] * 20
+    assert house.calls == 1
+    assert house.dispatcher.replays == 20
+
+
+async def test_whoever_asks_while_a_key_is_claimed_in_vain_hears_the_same(house):
+    house.log.broken = {"claim"}
+    asked = await asyncio.gather(*(house.send("key") for _ in range(3)), return_exceptions=True)
+    assert {type(one) for one in asked} == {LogRefuses}
 
 
 async def test_one_key_in_flight_is_joined_or_told():

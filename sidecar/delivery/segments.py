@@ -28,8 +28,8 @@ class Segments:
 
 def count_segments(text: str) -> Segments:
     """Count the parts of `text`; an empty text is one part."""
-    if len(text) <= 160 and _BASIC.issuperset(text):  # as nearly always
-        return Segments("GSM-7", len(text), 1)
+    if _BASIC.issuperset(text):  # as nearly always: a septet for each character
+        return Segments("GSM-7", len(text), 1 if len(text) <= 160 else -(-len(text) // 153))
     if all(c in _BASIC or c in _EXTENSION for c in text):
         return _count("GSM-7", [2 if c in _EXTENSION else 1 for c in text], 160, 153)
     return _count("UCS-2", [2 if ord(c) > 0xFFFF else 1 for c in text], 70, 67)
