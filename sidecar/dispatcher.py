@@ -8,7 +8,7 @@ from collections.abc import Callable, Coroutine, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from itertools import count
-from typing import Any, NamedTuple
+from typing import Any
 
 from sidecar.declined import (
     Draining,
@@ -28,10 +28,10 @@ from sidecar.delivery.turns import Turns
 from sidecar.entries import Entries, Wish
 from sidecar.journal import Backlog, Journal, complain, within
 from sidecar.privacy import Fingerprint
+from sidecar.running import Running
 from sidecar.store import Claim, Claimed, DeliveryLog, Existing, LogUnavailable
 from sidecar.store.recovery import under_way
 from sidecar.switch import share
-from sidecar.undecided import Undecided
 from sidecar.unlogged import Unlogged
 
 LAST_MOMENT = 0.2
@@ -51,17 +51,14 @@ class Routes:
     degrade: bool
 
 
-class _Running(NamedTuple):
-    body_hash: str
-    channel: str
-    task: asyncio.Task[Delivery]
-
-
 Told = Callable[[Delivery], None]
 
 
 class Dispatcher:
-    """The one way to send. `tell` hears of every delivery that ended, logged and answered."""
+    """The one way to send. `tell` hears of every delivery that ended, after it was logged.
+
+    Whoever waits for what `begin` gave is called before that.
+    """
 
     def __init__(
         self, log: DeliveryLog, fingerprint: Fingerprint, routes: Routes, clock: Clock, tell: Told
@@ -77,8 +74,7 @@ class Dispatcher:
         self._turns = Turns(share)
         self._unnamed = count()
         self._tell = tell
-        self._under_way: dict[str, _Running] = {}
-        self._undecided = Undecided()
+        self._under_way: dict[str, Running] = {}
         self._backlog = Backlog(log)
         self._unlogged = Unlogged(clock)
 
@@ -116,16 +112,15 @@ class Dispatcher:
         # No id that a caller may give begins with a space.
         name = key_hash or f"id {wish.message.id or f' {next(self._unnamed)}'}"
         if (running := self._under_way.get(name)) is not None:
-            return _heard(self._join(name, running, body_hash, wish))
+            return _heard(self._join(running, body_hash, wish))
         if (known := self._unlogged.get(key_hash or wish.message.id, body_hash)) is not None:
             return _heard(self._known(known))
         chain = self._admit(wish)
         self.begun += 1
         claim = self._entries.claim(wish, body_hash, key_hash)
-        self._undecided.enter(name)
-        run = self._run(name, wish, chain, self.routes, claim)
-        task = asyncio.get_running_loop().create_task(run)
-        self._under_way[name] = _Running(body_hash, chain.channel, task)
+        running = self._under_way[name] = Running(body_hash, chain.channel)
+        run = self._run(running, wish, chain, self.routes, claim)
+        task = running.task = asyncio.get_running_loop().create_task(run)
         self._turns.enter(chain.channel)
         task.add_done_callback(lambda done: self._ended(name, done))
         return task
@@ -157,12 +152,12 @@ class Dispatcher:
     # One send
 
     async def _run(
-        self, name: str, wish: Wish, chain: Chain, routes: Routes, claim: Claim
+        self, running: Running, wish: Wish, chain: Chain, routes: Routes, claim: Claim
     ) -> Delivery:
         deadline = self._deadline(wish, routes)
         ahead = self._foresee(chain, wish.message)
         claimed = await self._claim(claim, routes, deadline, ahead)
-        self._undecided.leave(name)
+        running.decide()
         if isinstance(claimed, Existing):
             return await self._known(claimed)
         if claimed is not None:
@@ -240,19 +235,20 @@ class Dispatcher:
         self.replays += 1
         return replace(delivery, replayed=True)
 
-    async def _join(self, name: str, running: _Running, body_hash: str, wish: Wish) -> Delivery:
+    async def _join(self, running: Running, body_hash: str, wish: Wish) -> Delivery:
         if running.body_hash != body_hash:
             raise KeyReused("this idempotency key or id was used with another message")
         left = self._left(self._deadline(wish, self.routes))
         if not wish.wait:
-            # It may find an answer of long ago: then it has ended with that.
-            await self._undecided.wait(name, left, self._clock)
-            if not running.task.done():
+            await running.wait_for_claim(self._clock, left)
+            # It has ended where it found an answer of long ago, or too late for its own caller.
+            if not running.task.done() or isinstance(running.task.exception(), TooLate):
                 raise InFlight("a send under this key is under way; `Prefer: wait` waits for it")
         elif not await self._clock.wait(running.task, left):
             raise InFlight("the send under this key did not end within your deadline")
+        delivery = running.task.result()
         self.replays += 1
-        return replace(running.task.result(), replayed=True)
+        return replace(delivery, replayed=True)
 
     # Small things
 
@@ -277,8 +273,9 @@ class Dispatcher:
         return [running.task for running in self._under_way.values()]
 
     def _ended(self, name: str, task: asyncio.Task[Delivery]) -> None:
-        self._turns.leave(self._under_way.pop(name).channel)
-        self._undecided.leave(name)  # where it ended before that
+        running = self._under_way.pop(name)
+        self._turns.leave(running.channel)
+        running.decide()  # where it ended before that
         if task.cancelled() or task.exception() is not None or task.result().replayed:
             return
         # Whoever waits for the answer is called next, and those who observe after that.

@@ -228,6 +228,7 @@ async def test_whoever_asks_while_a_key_is_claimed_in_vain_hears_the_same(house)
     house.log.broken = {"claim"}
     asked = await asyncio.gather(*(house.send("key") for _ in range(3)), return_exceptions=True)
     assert {type(one) for one in asked} == {LogRefuses}
+    assert house.dispatcher.replays == 0
 
 
 async def test_one_key_in_flight_is_joined_or_told():

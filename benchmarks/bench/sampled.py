@@ -1,9 +1,10 @@
 """A sidecar that says where its time goes: `python -m bench.sampled OUT run` for `-m sidecar run`.
 
-The first SIGUSR2 begins the samples, one for each millisecond of the process's CPU; the second ends
-them, and writes to OUT, in JSON, how many fell into which file of its own. Python runs a handler of
-signals between two of its instructions: what C does counts for the Python that comes next, which is
-whoever called it or, of what the event loop does, whom it calls.
+The first SIGUSR2 begins the samples, one for each millisecond of the process's CPU, or each tick
+of the kernel where that is longer. The second ends them, and writes to OUT, in JSON, how many fell
+into which file of its own. Python runs a handler of signals between two of its instructions: what
+C does counts for the Python that comes next, which is whoever called it or, of what the event loop
+does, whom it calls.
 """
 
 from __future__ import annotations

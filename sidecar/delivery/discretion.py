@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from binascii import a2b_base64
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from html import unescape
 from unicodedata import normalize
 from urllib.parse import unquote
@@ -23,19 +23,22 @@ _MAYBE_CODES = re.compile(rf"[A-Z0-9-]{{{SHORTEST_CODE},}}")
 _NUMBER = re.compile(rf"[0-9]{{{SHORTEST_CODE},}}")
 _MAYBE_MIXED = re.compile(rf"[0-9A-Za-z]{{{LONG_CODE},}}")
 _DIGIT, _DIGITS = re.compile(r"[0-9]"), re.compile(r"[0-9]+")
-_GAP = r"[ ().\-/]*"
+_RUN = re.compile(r"[0-9]+(?:[ ().\-/]+[0-9]+)*")
+_LETTER = re.compile(r"[A-Za-z]")
 # Narrower in a text, where the end of a sentence joins no numbers.
 _BREAK = r"(?: ?- ?|[ ./])"
 _GROUPED = re.compile(rf"[0-9]{_BREAK}[0-9]")
 # It begins where a number does: a try at each digit of a long one would be seconds for 8,000.
 _GROUPS = re.compile(rf"(?<![0-9])[0-9]+(?:{_BREAK}[0-9]+)+")
+_OTHERS = re.compile(r"[^\x00-\x7f]")
 _DASHES = re.compile("[\u2010-\u2015]")
 _NATIONAL = 9
 """Digits at a number's end that are its owner's, whatever the country's code in front of them."""
 
 # Few codes and no recipient are shorter once they are encoded.
-# Written out: with `{4}` and `{6}` it takes four times as long, and every id is searched.
-_HEX_OF_TEXT = re.compile(4 * "3[0-9]" + "|" + 6 * "[2-7][0-9A-Fa-f]")
+# Four digits; the same with one thing between them; whatever is longer. Written out: with `{4}` and
+# `{6}` it takes four times as long, and every id is searched.
+_HEX_OF_TEXT = re.compile(f"{4 * '3[0-9]'}|{5 * '[23][0-9A-Fa-f]'}|{6 * '[2-7][0-9A-Fa-f]'}")
 _HEX = re.compile(r"[0-9A-Fa-f]{8,}")
 _BASE64 = re.compile(r"[0-9A-Za-z+/]{8,}")
 _URL_SAFE = str.maketrans("-_", "+/")
@@ -93,13 +96,10 @@ class _Told:
         codes = self._codes
         if codes is None:
             codes = self._codes = self._read()
-        for code in codes:
-            if (code in close or code in words) and _stands_in(words, code):
-                return True
+        found = {code for code in codes if code in close or code in words}
         for groups in self._groups:
-            if any(_stands_in(words, number) for number in set(_joined(groups, close))):
-                return True
-        return _holds_mixed_code(words, self._text)
+            found.update(_joined(groups, close))
+        return (bool(found) and _stand_in(words, found)) or _holds_mixed_code(words, self._text)
 
     def _read(self) -> set[str]:
         """The codes of the text as they stand in it; its grouped digits are kept as they are."""
@@ -115,7 +115,8 @@ class _Told:
 
 def _plain(text: str) -> str:
     """The text with digits, letters, spaces and dashes of other widths as they usually are."""
-    return _DASHES.sub("-", normalize("NFKC", text))
+    # Each by itself: of accents in a row, `normalize` takes the square of their number in time.
+    return _DASHES.sub("-", _OTHERS.sub(lambda one: normalize("NFKC", one[0]), text))
 
 
 def _close(text: str) -> str:
@@ -164,7 +165,8 @@ def _holds_recipient(words: str, close: str, to: str) -> bool:
 
 def _joined(groups: Sequence[str], close: str) -> Iterator[str]:
     """The numbers in `close` that grouped digits may be: of `738 291 - 10 minutes` 738291, too."""
-    if (whole := "".join(groups)) in close:
+    whole = "".join(groups)
+    if len(whole) >= SHORTEST_CODE and whole in close:
         yield whole
     for start in range(len(groups)):
         number = ""
@@ -188,17 +190,44 @@ def _holds_mixed_code(words: str, text: str) -> bool:
     return False
 
 
-def _stands_in(words: str, code: str) -> bool:
-    if code.isdigit():
-        spelt, shortest = _GAP.join(code), SHORTEST_CODE
-    elif _DIGIT.search(code):
-        spelt, shortest = re.escape(code), LONG_CODE
-    else:
-        return False
-    # The digits of a longer number are another number; few digits stand in many a random id.
-    around = "0-9" if len(code) >= LONG_CODE else "0-9A-Za-z"
-    stands = re.compile(f"(?<![{around}]){spelt}(?![{around}])")
-    return len(code) >= shortest and stands.search(words) is not None
+def _stand_in(words: str, codes: Collection[str]) -> bool:
+    """Whether one of the `codes` stands in `words`, no part of a longer number or of an id."""
+    numbers, alone = _numbers(words)
+    for code in codes:
+        if not code.isdigit():
+            if len(code) >= LONG_CODE and _DIGIT.search(code) and _stands_apart(words, code):
+                return True
+        # Few digits stand in many a random id.
+        elif code in (numbers if len(code) >= LONG_CODE else alone):
+            return True
+    return False
+
+
+def _stands_apart(words: str, code: str) -> bool:
+    at = words.find(code)
+    while at >= 0:
+        end = at + len(code)
+        if not _DIGIT.fullmatch(words[at - 1 : at]) and not _DIGIT.fullmatch(words[end : end + 1]):
+            return True
+        at = words.find(code, at + 1)
+    return False
+
+
+def _numbers(words: str) -> tuple[set[str], set[str]]:
+    """Every number in `words`, however it is grouped; and those that no letter touches."""
+    numbers, alone = set(), set()
+    for run in _RUN.finditer(words):
+        groups = _DIGITS.findall(run[0])
+        touched = _LETTER.fullmatch(words[run.start() - 1 : run.start()])
+        touches = _LETTER.fullmatch(words[run.end() : run.end() + 1])
+        for first in range(len(groups)):
+            number = ""
+            for last in range(first, len(groups)):
+                number += groups[last]
+                numbers.add(number)
+                if not (touched and not first) and not (touches and last == len(groups) - 1):
+                    alone.add(number)
+    return numbers, alone
 
 
 def discreet(words: str | None, message: Message, strike: Strike) -> str | None:

@@ -10,16 +10,7 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from sidecar.delivery.model import Attempt, Delivery, Status
-from sidecar.store import (
-    Claim,
-    Claimed,
-    Existing,
-    NotUnderWay,
-    Recovery,
-    costed,
-    is_same,
-    trail,
-)
+from sidecar.store import Claim, Claimed, Existing, NotUnderWay, Recovery, costed, is_same, trail
 from sidecar.store import statements as sql
 from sidecar.store.groups import SIZES, execute, parts, places
 from sidecar.store.recovery import MAYBE_SENT, closed

@@ -50,17 +50,14 @@ def holdable(value: str) -> str:
 
 def _row(attempt: Attempt) -> list[Any]:
     """One attempt, in the order of the columns of the view `attempts`."""
-    code, message_id = attempt.provider_code, attempt.provider_message_id
+    texts = (attempt.reason, attempt.provider_code, attempt.provider_message_id)
     row = [
         attempt.provider,
         attempt.kind,
         str(attempt.outcome),
         attempt.started_at,
         attempt.seconds,
-        # Most are None; every open circuit of a chain comes by here, twice a send.
-        None if attempt.reason is None else holdable(attempt.reason),
-        None if code is None else holdable(code),
-        None if message_id is None else holdable(message_id),
+        *[None if text is None else holdable(text) for text in texts],
         int(attempt.simulated),
         *_money(attempt.cost),
         attempt.circuit,

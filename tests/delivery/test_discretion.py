@@ -1,5 +1,6 @@
 """What a provider says is kept only where it repeats neither the message nor a secret."""
 
+import re
 import time
 from base64 import b64encode, urlsafe_b64encode
 
@@ -153,6 +154,13 @@ def test_what_is_encoded_is_known_too(before, after, encode, told):
     assert repeats(f"{before}.{encode(secret)}.{after}", message)
 
 
+@pytest.mark.parametrize(
+    ("text", "words"), [("Code 12 34", "id=3132203334 "), ("123 4", "req-0A3132332034z")]
+)
+def test_few_digits_in_two_groups_are_known_in_hex(text, words):
+    assert repeats(words, Message("m-1", "sms", "+14155552671", text))
+
+
 @given(words=st.text(max_size=40) | st.text("abcdefABCDEF0123456789+/=%&;#x-", max_size=60))
 def test_any_words_can_be_looked_at(words):
     repeats(words, PHONE)
@@ -170,6 +178,7 @@ def seconds_for(text, words):
     message = Message("m-1", "email", "ada@example.com", text)
 
     def once():
+        re.purge()  # else one that compiles for each number does so once
         begun = time.process_time()
         repeats(words, message)
         return time.process_time() - begun
@@ -179,12 +188,32 @@ def seconds_for(text, words):
 
 @pytest.mark.parametrize("words", ["req-0000001", "QmFzZTY0-1111-1111-x1A2b3"])
 @pytest.mark.parametrize(
-    "piece", ["1", "1 ", "12 34 ", "1.1-", "A1-", "ABC1 ", "a1b2c3 ", "123456789 ", "\uff11"]
+    "piece",
+    [
+        "1",
+        "1 ",
+        "12 34 ",
+        "1.1-",
+        "A1-",
+        "ABC1 ",
+        "a1b2c3 ",
+        "123456789 ",
+        "\uff11",
+        "\u0301\u0316",
+    ],
 )
 def test_the_time_for_a_text_grows_as_the_text_does(piece, words):
     short, long = (f"until 29.11.2026, {piece * (n // len(piece))}" for n in (1_000, 8_000))
     # Eight times as much, or sixty-four where each character is looked at once for every other.
     assert seconds_for(long, words) < 24 * seconds_for(short, words)
+
+
+def test_many_numbers_that_stand_in_the_words_too_take_no_longer():
+    # Each of them was a regular expression to compile, a millisecond each.
+    digits = str(3**300)[:128]
+    grouped = " ".join(digits[at : at + 2] for at in range(0, 128, 2))
+    many, few = (f"{piece} {'x' * 700}" for piece in (f"{grouped} {grouped[1:]}", "12 34"))
+    assert seconds_for(many, "x" + digits) < 100 * seconds_for(few, "x" + digits)
 
 
 @pytest.mark.parametrize("to", ["", "+", "+12345", "room7"])
