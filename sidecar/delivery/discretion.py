@@ -30,7 +30,7 @@ _BREAK = r"(?: ?- ?|[ ./])"
 _GROUPED = re.compile(rf"[0-9]{_BREAK}[0-9]")
 # It begins where a number does: a try at each digit of a long one would be seconds for 8,000.
 _GROUPS = re.compile(rf"(?<![0-9])[0-9]+(?:{_BREAK}[0-9]+)+")
-_OTHERS = re.compile(r"[^\x00-\x7f]")
+_NOT_ASCII = re.compile(r"[^\x00-\x7f]")
 _DASHES = re.compile("[\u2010-\u2015]")
 _NATIONAL = 9
 """Digits at a number's end that are its owner's, whatever the country's code in front of them."""
@@ -116,7 +116,7 @@ class _Told:
 def _plain(text: str) -> str:
     """The text with digits, letters, spaces and dashes of other widths as they usually are."""
     # Each by itself: of accents in a row, `normalize` takes the square of their number in time.
-    return _DASHES.sub("-", _OTHERS.sub(lambda one: normalize("NFKC", one[0]), text))
+    return _DASHES.sub("-", _NOT_ASCII.sub(lambda one: normalize("NFKC", one[0]), text))
 
 
 def _close(text: str) -> str:
