@@ -111,16 +111,25 @@ class Course:
     def say(self, text: str) -> None:
         sys.stderr.write(f"{time.strftime('%H:%M:%S')} {text}\n")
 
-    def sidecar(self, config: Mapping[str, Any] | str, *program: str) -> Sidecar:
+    def sidecar(
+        self, config: Mapping[str, Any] | str, program: Sequence[str] = ("sidecar",)
+    ) -> Sidecar:
         """A sidecar of the tree on its core, in a directory of its own."""
         home = self.home / f"sidecar-{next(self._numbers)}"
         environ = self.certificates.environ()
-        return Sidecar(self.tree, home, cores()[0], config, environ, program or ("sidecar",))
+        return Sidecar(self.tree, home, cores()[0], config, environ, program)
 
-    def simple(self, mail: str = "ses", sms: str = "sns", **more: Any) -> Sidecar:
+    def simple(
+        self,
+        mail: str = "ses",
+        sms: str = "sns",
+        *,
+        program: Sequence[str] = ("sidecar",),
+        **more: Any,
+    ) -> Sidecar:
         """A sidecar with one provider for each channel, each over TLS."""
         chosen = {name: provider(name, self.ports) for name in (mail, sms)}
-        return self.sidecar(configuration(chosen, {MAIL: [mail], SMS: [sms]}, **more))
+        return self.sidecar(configuration(chosen, {MAIL: [mail], SMS: [sms]}, **more), program)
 
     def run(self, target: Target, channel: str = MAIL, *, text: str = TEXT, **job: Any) -> Run:
         """Measure one target; where it keeps a log, compare that with what the stub took.

@@ -33,11 +33,21 @@ def cpu_seconds(pids: Sequence[int]) -> float:
     total = 0
     for pid in pids:
         try:
-            fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+            total += _ticks(Path(f"/proc/{pid}"))
         except (FileNotFoundError, ProcessLookupError):
             continue
-        total += int(fields[11]) + int(fields[12])
     return total / TICK
+
+
+def thread_seconds(pid: int) -> float:
+    """The same for the process's threads but the first; those that have ended count nothing."""
+    tasks = Path(f"/proc/{pid}/task").iterdir()
+    return sum(_ticks(task) for task in tasks if task.name != str(pid)) / TICK
+
+
+def _ticks(of: Path) -> int:
+    fields = (of / "stat").read_text().rpartition(")")[2].split()
+    return int(fields[11]) + int(fields[12])
 
 
 def memory_mb(pid: int, what: str = "VmRSS") -> float:

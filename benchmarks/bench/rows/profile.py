@@ -8,13 +8,12 @@ import signal
 import time
 from collections import Counter
 from collections.abc import Mapping
-from pathlib import Path
+from operator import sub
 
-from bench.course import MAIL, SMS, Course, Table
-from bench.processes import TICK
+from bench.course import Course, Table
+from bench.processes import cpu_seconds, thread_seconds
 from bench.report import number
 from bench.sampled import TLS
-from bench.sidecars import configuration, provider
 
 C = 64
 PATIENCE = 30.0
@@ -40,21 +39,18 @@ THREAD = "the log's thread, and the one of checkpoints"
 def measure(course: Course) -> None:
     course.say("profile: where the time of a send goes")
     out = course.home / "samples.json"
-    chosen = {"ses": provider("ses", course.ports), "sns": provider("sns", course.ports)}
-    config = configuration(chosen, {MAIL: ["ses"], SMS: ["sns"]})
-    with course.sidecar(config, "bench.sampled", str(out)) as sidecar:
+    with course.simple(program=("bench.sampled", str(out))) as sidecar:
         course.run(sidecar, connections=C, **course.span(1.0))
-        before = _by_thread(sidecar.pid)
+        before = _spent(sidecar.pid)
         os.kill(sidecar.pid, signal.SIGUSR2)
         run = course.run(sidecar, connections=C, **course.span(8.0, warm=0.5))
         os.kill(sidecar.pid, signal.SIGUSR2)
         until = time.monotonic() + PATIENCE
         while not out.exists() and time.monotonic() < until:
             time.sleep(0.01)
-        after = _by_thread(sidecar.pid)
-    spent = {which: after[which] - before[which] for which in after}
+        whole, threads = map(sub, _spent(sidecar.pid), before)
     samples = json.loads(out.read_text())
-    found = shares(samples, spent["threads"] / (sum(spent.values()) or 1))
+    found = shares(samples, threads / (whole or 1))
     if missing := set() if course.quick else {PARTS["api"], PARTS["delivery"]} - found.keys():
         raise SystemExit(f"the profile has no sample of: {missing}")
     rows = [
@@ -89,12 +85,6 @@ def _part(file: str) -> str:
     return PARTS.get(file.removeprefix("sidecar/").partition("/")[0], OTHER)
 
 
-def _by_thread(pid: int) -> dict[str, float]:
-    """CPU seconds of the main thread, and of the others."""
-    spent = {"main": 0.0, "threads": 0.0}
-    for task in Path(f"/proc/{pid}/task").iterdir():
-        fields = (task / "stat").read_text().rpartition(")")[2].split()
-        spent["main" if task.name == str(pid) else "threads"] += (
-            int(fields[11]) + int(fields[12])
-        ) / TICK
-    return spent
+def _spent(pid: int) -> tuple[float, float]:
+    """CPU seconds of the process, and of its threads but the event loop's."""
+    return cpu_seconds([pid]), thread_seconds(pid)
