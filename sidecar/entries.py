@@ -63,21 +63,23 @@ class Entries:
     ) -> Delivery:
         """The delivery; `retry_after` is asked where nothing was sent."""
         status = status_of(attempts)
+        # By the monotonic clock: a step of the wall clock must not make it last an hour.
+        ended_at = claim.at + max(0.0, self._clock.monotonic() - asked_at)
+        # By position, as each send makes one: keywords cost as much again as the value itself.
         return Delivery(
-            id=claim.id,
-            channel=claim.channel,
-            purpose=claim.purpose,
-            status=status,
-            started_at=claim.at,
-            # By the monotonic clock: a step of the wall clock must not make it last an hour.
-            ended_at=claim.at + max(0.0, self._clock.monotonic() - asked_at),
-            attempts=attempts,
-            recipient=claim.recipient,
-            recipient_hash=claim.recipient_hash,
-            segments=claim.segments,
-            reason=_reason(attempts),
-            retry_after=retry_after() if status.surely_not_sent else None,
-            logged=logged,
+            claim.id,
+            claim.channel,
+            claim.purpose,
+            status,
+            claim.at,
+            ended_at,
+            attempts,
+            claim.recipient,
+            claim.recipient_hash,
+            claim.segments,
+            _reason(attempts),
+            retry_after() if status.surely_not_sent else None,
+            logged,
         )
 
     def _new_id(self) -> str:

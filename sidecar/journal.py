@@ -107,7 +107,9 @@ class Journal:
             return None
         call = ahead[-1]
         cost, units = (None, 0) if bill is None else (bill.cost, bill.units)
-        if call.provider != link.name or call.cost != cost or call.units != units:
+        if call.provider != link.name or call.units != units:
+            return None
+        if call.cost is not cost and call.cost != cost:  # usually it is the very same
             return None
         for walked, foreseen in zip(so_far, ahead, strict=False):
             if walked.tried or walked.provider != foreseen.provider:

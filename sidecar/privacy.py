@@ -33,21 +33,18 @@ class Fingerprint:
 
     def __init__(self, key: bytes, *, is_new: bool = False) -> None:
         self.is_new = is_new  # its key was made just now
-        # RFC 2104 over hashes that have taken in the key: a third of the price of hmac's, which
-        # looks its algorithm up and takes the key in for every value.
+        # RFC 2104 by hand, at half the price of `hmac`, which looks its algorithm up every time.
         if len(key) > _BLOCK:
             key = sha256(key).digest()
         block = key.ljust(_BLOCK, b"\0")
-        self._inner = sha256(block.translate(_INNER))
-        self._outer = sha256(block.translate(_OUTER))
+        self._inner = block.translate(_INNER)
+        self._outer = block.translate(_OUTER)
 
     def of(self, purpose: str, value: bytes | str) -> str:
         """32 hex digits for `value`; `purpose` keeps equal values of different fields apart."""
         data = value.encode() if isinstance(value, str) else value
-        inner, outer = self._inner.copy(), self._outer.copy()
-        inner.update(purpose.encode() + b"\0" + data)
-        outer.update(inner.digest())
-        return outer.hexdigest()[:32]
+        inner = sha256(b"%b%b\0%b" % (self._inner, purpose.encode(), data)).digest()
+        return sha256(self._outer + inner).hexdigest()[:32]
 
     @classmethod
     def beside(cls, log: str) -> Fingerprint:

@@ -60,23 +60,22 @@ async def attempt(
         verdict = Verdict.NEUTRAL
     transition = link.breaker.finish(permit, verdict, seconds)
     receipt = result.receipt
+    # By position: keywords cost as much again as the value itself.
     ended = Attempt(
-        provider=link.name,
-        kind=link.kind,
-        outcome=result.outcome,
-        started_at=started_at,
-        seconds=seconds,
-        reason=discreet(result.reason, message, link.strike),
-        provider_code=discreet(result.code, message, link.strike),
-        provider_message_id=(
-            None if receipt is None else discreet(receipt.message_id, message, link.strike)
-        ),
-        simulated=receipt is not None and receipt.simulated,
-        final=result.final,
-        circuit=link.breaker.summary(),
-        transition=transition,
-        cost=_cost(bill, billed=rule.maybe_sent),
-        units=bill.units if bill is not None and rule.maybe_sent else 0,
+        link.name,
+        link.kind,
+        result.outcome,
+        started_at,
+        seconds,
+        None if result.reason is None else discreet(result.reason, message, link.strike),
+        None if result.code is None else discreet(result.code, message, link.strike),
+        None if receipt is None else discreet(receipt.message_id, message, link.strike),
+        receipt is not None and receipt.simulated,
+        _cost(bill, billed=rule.maybe_sent),
+        link.breaker.summary(),
+        result.final,
+        transition,
+        bill.units if bill is not None and rule.maybe_sent else 0,
     )
     link.heard(ended, result.retry_after)
     return ended

@@ -11,6 +11,8 @@ from functools import lru_cache
 from types import MappingProxyType
 from typing import Any
 
+from sidecar.delivery.frozen import made_quickly
+
 ZERO = Decimal(0)
 _NOTHING: Mapping[str, Any] = MappingProxyType({})
 
@@ -115,6 +117,7 @@ class _Copies(Mapping[str, Mapping[str, Any]]):
         return len(self._given)
 
 
+@made_quickly
 @dataclass(frozen=True, slots=True)
 class Message:
     """One text to exactly one recipient.
@@ -185,6 +188,7 @@ class Transition:
     reason: str | None = None
 
 
+@made_quickly
 @dataclass(frozen=True, slots=True)
 class Attempt:
     """One try at one provider, with exactly one outcome.
@@ -217,6 +221,7 @@ class Attempt:
         return self.outcome is not Outcome.SKIPPED
 
 
+@made_quickly
 @dataclass(frozen=True, slots=True)
 class Delivery:
     """A message plus its attempts, in order.

@@ -129,7 +129,7 @@ class ChainPolicy:
 
 def maybe_sent(attempts: Sequence[Attempt]) -> int:
     """How many of the attempts may have put a message on its way."""
-    return sum(RULES[a.outcome].maybe_sent for a in attempts)
+    return sum([RULES[a.outcome].maybe_sent for a in attempts])
 
 
 def duplicate_possible(attempts: Sequence[Attempt]) -> bool:
@@ -160,6 +160,8 @@ def throttle_seconds(retry_after: float | None) -> float:
 
 def status_of(attempts: Sequence[Attempt]) -> Status:
     """The terminal status of a delivery with these attempts."""
+    if attempts and attempts[-1].outcome is Outcome.ACCEPTED:  # as nearly always
+        return Status.ACCEPTED
     outcomes = {a.outcome for a in attempts}
     skips = {a.reason for a in attempts if not a.tried}
     if Outcome.ACCEPTED in outcomes:

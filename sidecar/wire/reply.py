@@ -39,11 +39,23 @@ class Headers(Mapping[str, str]):
     def __getitem__(self, name: str) -> str:
         if not name.isascii():  # bytes are put in lower case within ASCII only
             return self._values[name.lower()]
+        value = self._find(name)
+        if value is None:
+            raise KeyError(name)
+        return value.decode("latin-1").strip(" \t")
+
+    def __contains__(self, name: object) -> bool:
+        # Without the error that `Mapping` has raised and caught: most look for what is not there.
+        if not isinstance(name, str) or not name.isascii():
+            return super().__contains__(name)
+        return self._find(name) is not None
+
+    def _find(self, name: str) -> bytes | None:
         wanted = name.lower().encode("ascii")
         for one, value in self._raw:
             if one.lower() == wanted:
-                return value.decode("latin-1").strip(" \t")
-        raise KeyError(name)
+                return value
+        return None
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._values)

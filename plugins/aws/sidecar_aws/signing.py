@@ -12,13 +12,10 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from hashlib import sha256
 from time import gmtime, strftime, time
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 from urllib.parse import quote, urlsplit
 
 from sidecar_aws.access import Access
-
-if TYPE_CHECKING:
-    from hashlib import _Hash as Hash
 
 CALLS = 32
 """Calls that are remembered, for one day and access. Their addresses are AWS's, and name our own
@@ -50,8 +47,8 @@ class _Call(NamedTuple):
 class _Day:
     """What the signatures of one UTC day have in common, for one access.
 
-    `inner` and `outer` are HMAC-SHA-256's hashes (RFC 2104) that have taken in the key: to copy
-    them costs a third of what `hmac` does, which takes it in for every value.
+    `inner` and `outer` are the key as HMAC-SHA-256 (RFC 2104) takes it in: by hand it is half the
+    price of `hmac`, which looks its algorithm up every time.
     """
 
     access: Access
@@ -59,16 +56,13 @@ class _Day:
     scope: str
     token: dict[str, str] = field(repr=False)
     token_line: str = field(repr=False)
-    inner: Hash = field(repr=False)
-    outer: Hash = field(repr=False)
+    inner: bytes = field(repr=False)
+    outer: bytes = field(repr=False)
     calls: dict[_What, _Call] = field(default_factory=dict, repr=False)
 
     def mac(self, told: str) -> str:
         """The signature of `told`, in hex."""
-        inner, outer = self.inner.copy(), self.outer.copy()
-        inner.update(told.encode())
-        outer.update(inner.digest())
-        return outer.hexdigest()
+        return sha256(self.outer + sha256(self.inner + told.encode()).digest()).hexdigest()
 
 
 class Signer:
@@ -123,7 +117,7 @@ class Signer:
         sent = {"X-Amz-Security-Token": token} if token else {}
         line = f"x-amz-security-token:{' '.join(token.split())}\n" if token else ""
         block = key.ljust(_BLOCK, b"\0")
-        inner, outer = sha256(block.translate(_INNER)), sha256(block.translate(_OUTER))
+        inner, outer = block.translate(_INNER), block.translate(_OUTER)
         return _Day(access, date, "/".join(scope), sent, line, inner, outer)
 
 
