@@ -155,7 +155,7 @@ class Dispatcher:
         self, running: Running, wish: Wish, chain: Chain, routes: Routes, claim: Claim
     ) -> Delivery:
         deadline = self._deadline(wish, routes)
-        ahead = self._foresee(chain, wish.message)
+        ahead = _foresee(chain, wish.message, claim.at)
         claimed = await self._claim(claim, routes, deadline, ahead)
         running.decide()
         if isinstance(claimed, Existing):
@@ -212,13 +212,6 @@ class Dispatcher:
             if routes.degrade:
                 return None
             raise LogRefuses("the delivery log cannot be written; nothing was sent") from error
-
-    def _foresee(self, chain: Chain, message: Message) -> tuple[Attempt, ...]:
-        if (foreseen := chain.foresee(message)) is None:
-            return ()
-        passed_by, link = foreseen
-        bill = None if link.till is None else link.till.quote(message)
-        return (*passed_by, under_way(link.name, link.kind, self._clock.time(), bill))
 
     def _left(self, deadline: float) -> float:
         return deadline - self._clock.monotonic()
@@ -280,6 +273,15 @@ class Dispatcher:
             return
         # Whoever waits for the answer is called next, and those who observe after that.
         task.get_loop().call_soon(self._tell, task.result())
+
+
+def _foresee(chain: Chain, message: Message, at: float) -> tuple[Attempt, ...]:
+    """What can be written with the claim: who is passed by, and the first call, begun `at`."""
+    if (foreseen := chain.foresee(message)) is None:
+        return ()
+    passed_by, link = foreseen
+    bill = None if link.till is None else link.till.quote(message)
+    return (*passed_by, under_way(link.name, link.kind, at, bill))
 
 
 def _heard(answer: Coroutine[Any, Any, Delivery]) -> asyncio.Task[Delivery]:

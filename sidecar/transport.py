@@ -26,6 +26,7 @@ from sidecar.delivery.errors import (
     Unavailable,
     Unknown,
 )
+from sidecar.delivery.frozen import made_quickly
 from sidecar.wire.engine import REPLY_LIMIT, Engine
 from sidecar.wire.request import admit_request
 from sidecar.wire.target import Target, admit
@@ -44,6 +45,7 @@ _LONG = b"0" * 19
 """As many digits as the shortest integer has that orjson makes a float, -2**63 - 1."""
 
 
+@made_quickly
 @dataclass(frozen=True, slots=True)
 class Reply:
     """A complete answer. `headers` are case-insensitive; `body` is at most 256 KiB."""

@@ -35,7 +35,8 @@ class Result(NamedTuple):
     outcome: Outcome
     reason: str | None = None
     code: str | None = None
-    receipt: Receipt | None = None
+    message_id: str | None = None
+    simulated: bool = False
     retry_after: float | None = None
     final: bool = False
 
@@ -59,7 +60,6 @@ async def attempt(
     if verdict is Verdict.MISCONFIGURED and await _were_rotated(link, timeout - seconds):
         verdict = Verdict.NEUTRAL
     transition = link.breaker.finish(permit, verdict, seconds)
-    receipt = result.receipt
     # By position: keywords cost as much again as the value itself.
     ended = Attempt(
         link.name,
@@ -69,8 +69,8 @@ async def attempt(
         seconds,
         None if result.reason is None else discreet(result.reason, message, link.strike),
         None if result.code is None else discreet(result.code, message, link.strike),
-        None if receipt is None else discreet(receipt.message_id, message, link.strike),
-        receipt is not None and receipt.simulated,
+        None if result.message_id is None else discreet(result.message_id, message, link.strike),
+        result.simulated,
         _cost(bill, billed=rule.maybe_sent),
         link.breaker.summary(),
         result.final,
@@ -165,7 +165,7 @@ def _receipt_or_crash(answer: object) -> Result:
         return Result(Outcome.CRASHED, "the plugin returned a Receipt without a usable message id")
     if not (simulated is True or simulated is False):
         return Result(Outcome.CRASHED, "the plugin returned a Receipt whose `simulated` is no bool")
-    return Result(Outcome.ACCEPTED, receipt=Receipt(plain, simulated))
+    return Result(Outcome.ACCEPTED, message_id=plain, simulated=simulated)
 
 
 def _is_usable(message_id: str) -> bool:

@@ -15,7 +15,9 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import lru_cache
 
+from sidecar.delivery.frozen import made_quickly
 from sidecar.delivery.model import Transition
 from sidecar.delivery.policy import Verdict
 
@@ -51,6 +53,7 @@ class BreakerSettings:
     enabled: bool = True
 
 
+@made_quickly
 @dataclass(frozen=True, slots=True)
 class Permit:
     """Leave to make one call. Give it back with `finish` or `cancel`."""
@@ -104,7 +107,7 @@ class Breaker:
 
     def summary(self) -> str:
         """State and count for a person: `closed 1/5`."""
-        return f"{self.state} {self._failures}/{self.settings.failure_threshold}"
+        return _summary(self.state, self._failures, self.settings.failure_threshold)
 
     def barred_by(self) -> State | None:
         """The state in which `start` would give no leave now, None where it would; no change."""
@@ -264,3 +267,8 @@ class Breaker:
         calls = sum(bucket[1] for bucket in self._calls)
         failures = sum(bucket[2] for bucket in self._calls)
         return calls >= self.settings.minimum and failures / calls >= rate
+
+
+@lru_cache(maxsize=64)
+def _summary(state: State, failures: int, threshold: int) -> str:
+    return f"{state} {failures}/{threshold}"
