@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import re
 from binascii import a2b_base64, a2b_hex
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
+from functools import lru_cache
 from html import unescape
-from string import ascii_letters, ascii_uppercase, digits, hexdigits
+from string import ascii_letters, digits, hexdigits
 from unicodedata import normalize
 from urllib.parse import unquote
 
@@ -25,12 +26,7 @@ _MAYBE_MIXED = re.compile(rf"[0-9A-Za-z]{{{LONG_CODE},}}")
 _DIGIT, _DIGITS = re.compile(r"[0-9]"), re.compile(r"[0-9]+")
 _RUN = re.compile(r"[0-9]+(?:[ ().\-/]+[0-9]+)*")
 _LETTER = re.compile(r"[A-Za-z]")
-# Narrower in a text, where the end of a sentence joins no numbers.
-_BREAK = r"(?: ?- ?|[ ./])"
-# It begins where a number does: a try at each digit of a long one would be seconds for 8,000.
-_GROUPS = re.compile(rf"(?<![0-9])[0-9]+(?:{_BREAK}[0-9]+)+")
-_NOT_ASCII = re.compile(r"[^\x00-\x7f]")
-_DASHES = re.compile("[\u2010-\u2015]")
+_NOT_ASCII, _DASHES = re.compile(r"[^\x00-\x7f]"), re.compile("[\u2010-\u2015]")
 _NATIONAL = 9
 """Digits at a number's end that are its owner's, whatever the country's code in front of them."""
 
@@ -51,12 +47,14 @@ def _only(kept: bytes, other: bytes = b" ") -> bytes:
 
 
 _NUMBERS, _LETTERS, _BETWEEN = digits.encode(), ascii_letters.encode(), b" ()-./"
-_IN_CODES = _only(ascii_uppercase.encode() + _NUMBERS + b"-")
-_IN_MIXED = _only(_LETTERS + _NUMBERS)
 _SHAPE = _only(_LETTERS + _NUMBERS + b" -./", b"?").translate(
-    bytes.maketrans(_LETTERS + _NUMBERS + b"-./", b"a" * 52 + b"0" * 10 + b"   ")
+    bytes.maketrans(_LETTERS + _NUMBERS + b"/", b"a" * 26 + b"A" * 26 + b"0" * 10 + b".")
 )
-_IN_HEX = _only(hexdigits.encode(), b"0")
+_CODES = re.compile(rf"[A0-]{{{SHORTEST_CODE},}}")
+# Narrower than in words, for the end of a sentence joins no numbers. It begins where a number does:
+# a try at each digit of a long one would be seconds for 8,000.
+_GROUPS = re.compile("0(?<!00)0*(?:(?: ?- ?|[ .])0+)+")
+_IN_MIXED, _IN_HEX = _only(_LETTERS + _NUMBERS), _only(hexdigits.encode(), b"0")
 _IN_BASE64 = _only(_LETTERS + _NUMBERS + b"+/-_", b"A").translate(bytes.maketrans(b"-_", b"+/"))
 
 Strike = Callable[[str], str]
@@ -94,16 +92,16 @@ class _Told:
     def __init__(self, message: Message) -> None:
         self._to = message.to
         self._text = text = message.text if message.text.isascii() else _plain(message.text)
-        raw = text.encode("ascii", "replace")
-        self._codes = _codes_of(raw.translate(_IN_CODES).decode().split())
-        self._groups: list[list[str]] = []
-        self._mixed: list[str] = []
-        shape = raw.translate(_SHAPE).decode()
-        if "0 0" in shape or "0  0" in shape or "0   0" in shape:
-            self._groups = [_DIGITS.findall(run) for run in _GROUPS.findall(text)]
-        if "0a" in shape or "a0" in shape or not text.isascii():
+        shape = text.encode("ascii", "replace").translate(_SHAPE).decode()
+        codes, others, groups, mixed = _plan(shape)
+        self._codes = {text[place] for place in codes}
+        for code in [text[place] for place in others] if others else ():
+            self._codes.update((code, *_NUMBER.findall(f"{code} {code.replace('-', '')}")))
+        self._groups = [_DIGITS.findall(text[place]) for place in groups] if groups else ()
+        self._mixed: Sequence[str] = ()
+        if mixed or not text.isascii():
             lower = text.lower().encode("ascii", "replace")
-            self._mixed = list(filter(_is_mixed, lower.translate(_IN_MIXED).decode().split()))
+            self._mixed = [*filter(_is_mixed, lower.translate(_IN_MIXED).decode().split())]
 
     def may_be_in(self, words: str) -> bool:
         """Whether anything of it stands in `words`, alone or not, however they are decoded.
@@ -116,7 +114,7 @@ class _Told:
             if code in close or code in text:
                 return True
         if "@" not in self._to:
-            if _national(self._to) in close:
+            if self._to[-SHORTEST_RECIPIENT:] in close:
                 return True
         elif "@" in text or "%40" in text:
             small = said.lower().decode("latin-1")
@@ -146,12 +144,17 @@ class _Told:
         return (bool(found) and _stand_in(words, found)) or _holds_mixed_code(words, self._text)
 
 
-def _codes_of(runs: Iterable[str]) -> set[str]:
-    """The codes as they stand in a text, out of its runs of capitals, digits and hyphens."""
-    codes = {code for code in runs if len(code) >= SHORTEST_CODE}
-    for code in [code for code in codes if not code.isdigit()]:
-        codes.update(_NUMBER.findall(f"{code} {code.replace('-', '')}"))
-    return codes
+@lru_cache(maxsize=64)
+def _plan(shape: str) -> tuple[Sequence[slice], Sequence[slice], Sequence[slice], bool]:
+    """Where in a text numbers, other codes and groups of digits stand; whether codes may be mixed.
+
+    A `shape` has the kinds of its characters alone: texts of one template have one, and it is kept.
+    """
+    codes = [slice(*run.span()) for run in _CODES.finditer(shape)]
+    numbers = [place for place in codes if shape[place].isdigit()]
+    others = [place for place in codes if not shape[place].isdigit()]
+    groups = [slice(*run.span()) for run in _GROUPS.finditer(shape)]
+    return numbers, others, groups, any(pair in shape for pair in ("0a", "0A", "a0", "A0"))
 
 
 def _is_mixed(run: str) -> bool:
@@ -216,14 +219,10 @@ def holds_recipient(words: str, to: str) -> bool:
         if "@" not in words and "%40" not in words:
             return False
         return to.casefold() in words.casefold().replace("%40", "@")
-    number = _national(to)
+    number = to.removeprefix("+")[-_NATIONAL:]
     if not SHORTEST_RECIPIENT <= len(number) <= len(words):
         return False
     return number in words or number in _close(words)
-
-
-def _national(to: str) -> str:
-    return to.removeprefix("+")[-_NATIONAL:]
 
 
 def _joined(groups: Sequence[str], close: str) -> Iterator[str]:
