@@ -21,6 +21,7 @@ from sidecar.delivery.model import Message
 WITHHELD = "withheld"
 """Stands in the place of words that repeat the recipient or the code."""
 SHORTEST_CODE, LONG_CODE, LONGEST_CODE, SHORTEST_RECIPIENT = 4, 6, 10, 6
+LONG_ID = 128  # beyond, what hex and base64 make of it is too much to look at for every code
 _NUMBER = re.compile(rf"[0-9]{{{SHORTEST_CODE},}}")
 _MAYBE_MIXED = re.compile(rf"[0-9A-Za-z]{{{LONG_CODE},}}")
 _DIGIT, _DIGITS = re.compile(r"[0-9]"), re.compile(r"[0-9]+")
@@ -70,7 +71,8 @@ def repeats(words: str, message: Message) -> bool:
     Quoted for a URL or for HTML, in hex and in base64 too: some gateways make ids that way.
     """
     told = _Told(message)
-    if words.isascii() and "%" not in words and "&" not in words and not told.may_be_in(words):
+    usual = len(words) <= LONG_ID and words.isascii() and "%" not in words and "&" not in words
+    if usual and not told.may_be_in(words):
         return False  # as of nearly every message
     if told.is_in(words):
         return True
@@ -95,13 +97,13 @@ class _Told:
         shape = text.encode("ascii", "replace").translate(_SHAPE).decode()
         codes, others, groups, mixed = _plan(shape)
         self._codes = {text[place] for place in codes}
-        for code in [text[place] for place in others] if others else ():
+        for code in {text[place] for place in others} if others else ():
             self._codes.update((code, *_NUMBER.findall(f"{code} {code.replace('-', '')}")))
         self._groups = [_DIGITS.findall(text[place]) for place in groups] if groups else ()
-        self._mixed: Sequence[str] = ()
+        self._mixed: Collection[str] = ()
         if mixed or not text.isascii():
             lower = text.lower().encode("ascii", "replace")
-            self._mixed = [*filter(_is_mixed, lower.translate(_IN_MIXED).decode().split())]
+            self._mixed = {*filter(_is_mixed, lower.translate(_IN_MIXED).decode().split())}
 
     def may_be_in(self, words: str) -> bool:
         """Whether anything of it stands in `words`, alone or not, however they are decoded.
@@ -124,9 +126,8 @@ class _Told:
 
     def _others_may_be_in(self, said: bytes, close: str) -> bool:
         small = said.lower().decode("latin-1")
-        return any(code in small for code in self._mixed) or any(
-            any(_joined(groups, close)) for groups in self._groups
-        )
+        joined = (number for groups in self._groups for number in _joined(groups, close))
+        return any(code in small for code in self._mixed) or any(joined)
 
     def is_in(self, words: str) -> bool:
         if not words.isascii():
@@ -144,7 +145,7 @@ class _Told:
         return (bool(found) and _stand_in(words, found)) or _holds_mixed_code(words, self._text)
 
 
-@lru_cache(maxsize=64)
+@lru_cache(maxsize=32)  # of texts of 8,192 characters that are full of numbers, 8 MiB
 def _plan(shape: str) -> tuple[Sequence[slice], Sequence[slice], Sequence[slice], bool]:
     """Where in a text numbers, other codes and groups of digits stand; whether codes may be mixed.
 
