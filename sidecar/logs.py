@@ -173,7 +173,8 @@ def tell(level: str, event: str, facts: Event) -> None:
         whole = {"ts": datetime.now(UTC), "level": level, "event": event, **facts}
         for name, value in about_request.get().items():
             whole.setdefault(name, value)
-        line = orjson.dumps(whole, default=str, option=_OPTIONS)
+        # Without the option for other keys, which costs a quarter more: facts have names.
+        line = orjson.dumps(whole, default=str, option=orjson.OPT_UTC_Z)
         if redactor.passes(line.decode()):
             out.put(line, now=level != "info")
             return

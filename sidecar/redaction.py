@@ -5,7 +5,8 @@ from __future__ import annotations
 import base64
 import json
 import re
-from collections.abc import Iterable, Iterator, MutableMapping
+from collections import Counter
+from collections.abc import Iterable, Iterator, MutableMapping, Sequence
 from html import escape
 from typing import Any
 from urllib.parse import quote
@@ -20,6 +21,9 @@ _ESCAPE = re.compile(r"%[0-9A-F]{2}")
 # The characters of lines, from the rarest to the most frequent; whatever is not here is rarer.
 _USUAL = 'TZzjkx*wq+yvgb9f8h7m6us54l3do2rin_pc{}[]at.-1e0:, "'
 
+# Hardly in any line but one with a secret in it; of a price's capitals only the rest.
+_SELDOM = frozenset("ABCFGHIJKLMNOPQVWXY%\\")
+
 Event = MutableMapping[str, Any]
 
 
@@ -29,7 +33,8 @@ class Redactor:
     def __init__(self) -> None:
         self._secrets: set[str] = set()
         self._pattern: re.Pattern[str] | None = None
-        self._glance: re.Pattern[str] | None = None
+        self._glance = re.compile(r"(?!)")
+        self._signs: Sequence[str] = ()
 
     def add(self, secrets: Iterable[str]) -> None:
         """Register secrets, for good: a rotated one may still turn up."""
@@ -39,14 +44,18 @@ class Redactor:
         self._secrets |= new
         words = {word for secret in self._secrets for word in _spellings(secret)}
         longest_first = map(re.escape, sorted(words, key=len, reverse=True))
-        self._glance = _glance_at(words)
+        spelt = {*words, *(json.dumps(word, ensure_ascii=False)[1:-1] for word in words)}
+        self._glance, self._signs = _glance_at(spelt), _signs_of(spelt)
         self._pattern = re.compile("|".join(longest_first))
 
     def passes(self, text: str) -> bool:
         """Whether a text, or a line of JSON, surely holds nothing to change: nearly all do."""
-        return len(text) <= FIELD_LIMIT and (
-            self._glance is None or self._glance.search(text) is None
-        )
+        if len(text) > FIELD_LIMIT:
+            return False
+        for sign in self._signs:
+            if sign in text:
+                return self._glance.search(text) is None
+        return True
 
     def clean(self, text: str) -> str:
         """The text without a registered secret, cut to `FIELD_LIMIT`."""
@@ -111,14 +120,25 @@ def _spellings(secret: str) -> set[str]:
     return found
 
 
+def _signs_of(words: Iterable[str]) -> Sequence[str]:
+    """Of each of `words` something that stands in it: a few characters do for nearly all of them.
+
+    To ask for one of them takes a fiftieth of the time of a search by `re`.
+    """
+    left, signs = set(words), []
+    while seldom := Counter(sign for word in left for sign in _SELDOM.intersection(word)):
+        signs.append(max(seldom, key=lambda sign: (seldom[sign], sign)))
+        left = {word for word in left if signs[-1] not in word}
+    return (*signs, *left)
+
+
 def _glance_at(words: Iterable[str]) -> re.Pattern[str]:
-    """Finds something wherever one of `words` stands, as such or within JSON, and seldom else.
+    """Finds something wherever one of `words` stands, and seldom else.
 
     A search looks at every place of a line where one of its words could begin. So each is looked
     for from its rarest character on: of an upper-case letter there is hardly one in a line.
     """
-    spelt = {*words, *(json.dumps(word, ensure_ascii=False)[1:-1] for word in words)}
-    tails = {word[_rarest(word) :] for word in spelt}
+    tails = {word[_rarest(word) :] for word in words}
     return re.compile("|".join(map(re.escape, sorted(tails))))
 
 

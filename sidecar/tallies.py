@@ -50,6 +50,17 @@ class Tally(Collector):
         yield family
 
 
+class _Series:
+    """What was observed with the same values of the labels."""
+
+    __slots__ = ("counts", "created", "total")
+
+    def __init__(self, buckets: int) -> None:
+        self.counts = [0] * buckets
+        self.total = 0.0
+        self.created = time.time()
+
+
 class Durations(Collector):
     """A histogram of seconds with labels. `bounds` are those of its buckets, ascending."""
 
@@ -64,28 +75,25 @@ class Durations(Collector):
         self._about = (name, text)
         self._labels = labels
         self._bounds = [*bounds, float("inf")]
-        self._counts: dict[tuple[str, ...], list[int]] = {}
-        self._sums: dict[tuple[str, ...], float] = {}
-        self._created: dict[tuple[str, ...], float] = {}
+        self._series: dict[tuple[str, ...], _Series] = {}
         registry.register(self)
 
     def observe(self, seconds: float, *values: str) -> None:
         """Count one more that took so long, with these values of the labels."""
         try:
-            self._sums[values] += seconds
+            series = self._series[values]
         except KeyError:
-            self._sums[values] = float(seconds)
-            self._counts[values] = [0] * len(self._bounds)
-            self._created[values] = time.time()
-        self._counts[values][bisect_left(self._bounds, seconds)] += 1
+            series = self._series[values] = _Series(len(self._bounds))
+        series.total += seconds
+        series.counts[bisect_left(self._bounds, seconds)] += 1
 
     def collect(self) -> Iterator[Metric]:
         family = HistogramMetricFamily(*self._about, labels=self._labels)
         bounds = [str(floatToGoString(bound)) for bound in self._bounds]  # type: ignore[no-untyped-call]
-        for values, counts in self._counts.items():
-            buckets = list(zip(bounds, map(float, accumulate(counts)), strict=True))
-            family.add_metric(values, buckets, self._sums[values])
+        for values, series in self._series.items():
+            buckets = list(zip(bounds, map(float, accumulate(series.counts)), strict=True))
+            family.add_metric(values, buckets, series.total)
             if _CREATED:
                 labels = dict(zip(self._labels, values, strict=True))
-                family.add_sample(f"{self._about[0]}_created", labels, self._created[values])
+                family.add_sample(f"{self._about[0]}_created", labels, series.created)
         yield family

@@ -8,9 +8,11 @@ answers, so it is looked at once, where it comes in.
 from __future__ import annotations
 
 import re
-from binascii import a2b_base64
+from binascii import a2b_base64, a2b_hex
 from collections.abc import Callable, Collection, Iterator, Sequence
+from functools import lru_cache
 from html import unescape
+from string import ascii_letters, digits, hexdigits
 from unicodedata import normalize
 from urllib.parse import unquote
 
@@ -19,32 +21,42 @@ from sidecar.delivery.model import Message
 WITHHELD = "withheld"
 """Stands in the place of words that repeat the recipient or the code."""
 SHORTEST_CODE, LONG_CODE, LONGEST_CODE, SHORTEST_RECIPIENT = 4, 6, 10, 6
-_MAYBE_CODES = re.compile(rf"[A-Z0-9-]{{{SHORTEST_CODE},}}")
+LONG_ID = 128  # beyond, what hex and base64 make of it is too much to look at for every code
 _NUMBER = re.compile(rf"[0-9]{{{SHORTEST_CODE},}}")
 _MAYBE_MIXED = re.compile(rf"[0-9A-Za-z]{{{LONG_CODE},}}")
 _DIGIT, _DIGITS = re.compile(r"[0-9]"), re.compile(r"[0-9]+")
 _RUN = re.compile(r"[0-9]+(?:[ ().\-/]+[0-9]+)*")
 _LETTER = re.compile(r"[A-Za-z]")
-# Narrower in a text, where the end of a sentence joins no numbers.
-_BREAK = r"(?: ?- ?|[ ./])"
-_GROUPED = re.compile(rf"[0-9]{_BREAK}[0-9]")
-# It begins where a number does: a try at each digit of a long one would be seconds for 8,000.
-_GROUPS = re.compile(rf"(?<![0-9])[0-9]+(?:{_BREAK}[0-9]+)+")
-_NOT_ASCII = re.compile(r"[^\x00-\x7f]")
-_DASHES = re.compile("[\u2010-\u2015]")
+_NOT_ASCII, _DASHES = re.compile(r"[^\x00-\x7f]"), re.compile("[\u2010-\u2015]")
 _NATIONAL = 9
 """Digits at a number's end that are its owner's, whatever the country's code in front of them."""
 
-# Few codes and no recipient are shorter once they are encoded.
-# Four digits; the same with one thing between them; whatever is longer. Written out: with `{4}` and
-# `{6}` it takes four times as long, and every id is searched.
-_HEX_OF_TEXT = re.compile(f"{4 * '3[0-9]'}|{5 * '[23][0-9A-Fa-f]'}|{6 * '[2-7][0-9A-Fa-f]'}")
+# Few codes and no recipient are shorter once they are encoded: four digits; the same with
+# one thing between them; whatever is longer.
+_HEX_OF_TEXT = re.compile(r"(?:3[0-9]){4}|(?:[23][0-9A-Fa-f]){5}|(?:[2-7][0-9A-Fa-f]){6}")
 _HEX = re.compile(r"[0-9A-Fa-f]{8,}")
 _BASE64 = re.compile(r"[0-9A-Za-z+/]{8,}")
 _URL_SAFE = str.maketrans("-_", "+/")
 _ID = re.compile(r"[A-Z]{0,2}[0-9a-f-]*")
 """What most ids are made of, and no base64 of digits: each third one begins with M, N or O."""
 _LEGIBLE = re.compile(rb"[ -~]{4,}")
+
+
+def _only(kept: bytes, other: bytes = b" ") -> bytes:
+    """A table for `bytes.translate`, which is many times as fast as a regular expression."""
+    return bytes(one if one in kept else other[0] for one in range(256))
+
+
+_NUMBERS, _LETTERS, _BETWEEN = digits.encode(), ascii_letters.encode(), b" ()-./"
+_SHAPE = _only(_LETTERS + _NUMBERS + b" -./", b"?").translate(
+    bytes.maketrans(_LETTERS + _NUMBERS + b"/", b"a" * 26 + b"A" * 26 + b"0" * 10 + b".")
+)
+_CODES = re.compile(rf"[A0-]{{{SHORTEST_CODE},}}")
+# Narrower than in words, for the end of a sentence joins no numbers. It begins where a number does:
+# a try at each digit of a long one would be seconds for 8,000.
+_GROUPS = re.compile("0(?<!00)0*(?:(?: ?- ?|[ .])0+)+")
+_IN_MIXED, _IN_HEX = _only(_LETTERS + _NUMBERS), _only(hexdigits.encode(), b"0")
+_IN_BASE64 = _only(_LETTERS + _NUMBERS + b"+/-_", b"A").translate(bytes.maketrans(b"-_", b"+/"))
 
 Strike = Callable[[str], str]
 
@@ -59,58 +71,111 @@ def repeats(words: str, message: Message) -> bool:
     Quoted for a URL or for HTML, in hex and in base64 too: some gateways make ids that way.
     """
     told = _Told(message)
+    usual = len(words) <= LONG_ID and words.isascii() and "%" not in words and "&" not in words
+    if usual and not told.may_be_in(words):
+        return False  # as of nearly every message
     if told.is_in(words):
         return True
     is_hex = _HEX_OF_TEXT.search(words) is not None
     if not is_hex and _ID.fullmatch(words):
-        return False  # as of nearly every message
+        return False
     return any(told.is_in(text) for text in _decoded(words, is_hex=is_hex))
 
 
 class _Told:
-    """What must not be said again of a message; its text is read once, and only if need be.
+    """What must not be said again of a message.
 
     Whoever has a part in a text must not hold up everybody's sends with it: what is done with one
     grows no faster than it does.
     """
 
-    __slots__ = ("_codes", "_groups", "_text", "_to")
+    __slots__ = ("_codes", "_groups", "_mixed", "_text", "_to")
 
     def __init__(self, message: Message) -> None:
         self._to = message.to
-        self._text = message.text
-        self._codes: set[str] | None = None
-        self._groups: list[list[str]] = []
+        self._text = text = message.text if message.text.isascii() else _plain(message.text)
+        shape = text.encode("ascii", "replace").translate(_SHAPE).decode()
+        codes, others, groups, mixed = _plan(shape)
+        self._codes = {text[place] for place in codes}
+        for code in {text[place] for place in others} if others else ():
+            self._codes.update((code, *_NUMBER.findall(f"{code} {code.replace('-', '')}")))
+        self._groups = [_DIGITS.findall(text[place]) for place in groups] if groups else ()
+        self._mixed: Collection[str] = ()
+        if mixed or not text.isascii():
+            lower = text.lower().encode("ascii", "replace")
+            self._mixed = {*filter(_is_mixed, lower.translate(_IN_MIXED).decode().split())}
+
+    def may_be_in(self, words: str) -> bool:
+        """Whether anything of it stands in `words`, alone or not, however they are decoded.
+
+        Where this is false, so is `is_in`: a few scans in place of many regular expressions.
+        """
+        said = _in_every_way(words, few_capitals=not self._mixed)
+        text, close = said.decode("latin-1"), said.translate(None, _BETWEEN).decode("latin-1")
+        for code in self._codes:
+            if code in close or code in text:
+                return True
+        if "@" not in self._to:
+            if self._to[-SHORTEST_RECIPIENT:] in close:
+                return True
+        elif "@" in text or "%40" in text:
+            small = said.lower().decode("latin-1")
+            if self._to.casefold() in small.replace("%40", "@"):
+                return True
+        return bool(self._mixed or self._groups) and self._others_may_be_in(said, close)
+
+    def _others_may_be_in(self, said: bytes, close: str) -> bool:
+        small = said.lower().decode("latin-1")
+        joined = (number for groups in self._groups for number in _joined(groups, close))
+        return any(code in small for code in self._mixed) or any(joined)
 
     def is_in(self, words: str) -> bool:
         if not words.isascii():
             words = _plain(words)
         if _DIGIT.search(words) is None:  # as most reasons: there is neither a number nor a code
             return "@" in self._to and holds_recipient(words, self._to)
-        close = _close(words)
-        if _holds_recipient(words, close, self._to):
+        if holds_recipient(words, self._to):
             return True
-        return len(words) >= SHORTEST_CODE and self._has_code_in(words, close)
+        return len(words) >= SHORTEST_CODE and self._has_code_in(words, _close(words))
 
     def _has_code_in(self, words: str, close: str) -> bool:
-        codes = self._codes
-        if codes is None:
-            codes = self._codes = self._read()
-        found = {code for code in codes if code in close or code in words}
+        found = {code for code in self._codes if code in close or code in words}
         for groups in self._groups:
             found.update(_joined(groups, close))
         return (bool(found) and _stand_in(words, found)) or _holds_mixed_code(words, self._text)
 
-    def _read(self) -> set[str]:
-        """The codes of the text as they stand in it; its grouped digits are kept as they are."""
-        if not self._text.isascii():
-            self._text = _plain(self._text)
-        codes = set(_MAYBE_CODES.findall(self._text))
-        for code in [code for code in codes if not code.isdigit()]:
-            codes.update(_NUMBER.findall(f"{code} {code.replace('-', '')}"))
-        if _GROUPED.search(self._text):
-            self._groups = [_DIGITS.findall(run) for run in _GROUPS.findall(self._text)]
-        return codes
+
+@lru_cache(maxsize=32)  # of texts of 8,192 characters that are full of numbers, 8 MiB
+def _plan(shape: str) -> tuple[Sequence[slice], Sequence[slice], Sequence[slice], bool]:
+    """Where in a text numbers, other codes and groups of digits stand; whether codes may be mixed.
+
+    A `shape` has the kinds of its characters alone: texts of one template have one, and it is kept.
+    """
+    codes = [slice(*run.span()) for run in _CODES.finditer(shape)]
+    numbers = [place for place in codes if shape[place].isdigit()]
+    others = [place for place in codes if not shape[place].isdigit()]
+    groups = [slice(*run.span()) for run in _GROUPS.finditer(shape)]
+    return numbers, others, groups, any(pair in shape for pair in ("0a", "0A", "a0", "A0"))
+
+
+def _is_mixed(run: str) -> bool:
+    return LONG_CODE <= len(run) <= LONGEST_CODE and not run.isdigit() and not run.isalpha()
+
+
+def _in_every_way(words: str, *, few_capitals: bool) -> bytes:
+    """`words`, and all that hex and base64 may make of them, wherever in them it begins.
+
+    What is no digit of theirs is read as zeros, so no run has to be looked for; the spaces at the
+    end make every start come out even. Each third character begins with a capital in base64, or is
+    a small letter: two capitals at the beginning alone, as of Twilio's ids, make no other code.
+    """
+    said = words.ljust(len(words) + 7 & -4).encode()
+    hexed = said.translate(_IN_HEX)
+    ways = said + a2b_hex(hexed + hexed[1:-1])
+    if said[2 if few_capitals else 0 :].islower():
+        return ways
+    based = said.translate(_IN_BASE64)
+    return ways + a2b_base64(based + based[1:-3] + based[2:-2] + based[3:-1])
 
 
 def _plain(text: str) -> str:
@@ -149,18 +214,16 @@ def _legible(data: bytes) -> Iterator[str]:
 
 def holds_recipient(words: str, to: str) -> bool:
     """Whether `words` hold the address or the number `to`, its digits grouped in any usual way."""
-    return _holds_recipient(words, _close(words), to)
-
-
-def _holds_recipient(words: str, close: str, to: str) -> bool:
     if len(words) < SHORTEST_RECIPIENT:
         return False
     if "@" in to:
         if "@" not in words and "%40" not in words:
             return False
         return to.casefold() in words.casefold().replace("%40", "@")
-    digits = to.removeprefix("+")[-_NATIONAL:]
-    return len(digits) >= SHORTEST_RECIPIENT and (digits in words or digits in close)
+    number = to.removeprefix("+")[-_NATIONAL:]
+    if not SHORTEST_RECIPIENT <= len(number) <= len(words):
+        return False
+    return number in words or number in _close(words)
 
 
 def _joined(groups: Sequence[str], close: str) -> Iterator[str]:
@@ -183,7 +246,7 @@ def _holds_mixed_code(words: str, text: str) -> bool:
     # From the words on: ids have few runs of this length, texts are full of them.
     lower = ""
     for run in [words] if words.isalnum() else _MAYBE_MIXED.findall(words):
-        if LONG_CODE <= len(run) <= LONGEST_CODE and not run.isdigit() and not run.isalpha():
+        if _is_mixed(run):
             code, lower = run.lower(), lower or text.lower()
             if code in lower and re.search(f"(?<![0-9a-z]){code}(?![0-9a-z])", lower):
                 return True

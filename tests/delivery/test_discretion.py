@@ -161,6 +161,16 @@ def test_few_digits_in_two_groups_are_known_in_hex(text, words):
     assert repeats(words, Message("m-1", "sms", "+14155552671", text))
 
 
+@pytest.mark.parametrize("code", ["482913", "731504", "K7-XQ9M", "B2-RT4N", "48-2913"])
+@pytest.mark.parametrize("padding", [0, 200])
+def test_each_text_of_a_template_is_read_for_its_own_code(code, padding):
+    message = Message("m-1", "sms", "+14155552671", f"Your code is {code}, for 5 minutes.")
+    other = Message("m-1", "sms", "+14155552671", message.text.replace(code, code[:-2] + "55"))
+    for words in (code, code.encode().hex(), b64encode(code.encode()).decode()):
+        assert repeats(f"{'z' * padding}.{words}", message)
+        assert not repeats(f"{'z' * padding}.{words}", other)
+
+
 @given(words=st.text(max_size=40) | st.text("abcdefABCDEF0123456789+/=%&;#x-", max_size=60))
 def test_any_words_can_be_looked_at(words):
     repeats(words, PHONE)
