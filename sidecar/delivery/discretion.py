@@ -145,7 +145,7 @@ class _Told:
         return (bool(found) and _stand_in(words, found)) or _holds_mixed_code(words, self._text)
 
 
-@lru_cache(maxsize=32)  # of texts of 8,192 characters that are full of numbers, 8 MiB
+@lru_cache(maxsize=8)  # of texts of 8,192 characters that are full of numbers, 2 MiB
 def _plan(shape: str) -> tuple[Sequence[slice], Sequence[slice], Sequence[slice], bool]:
     """Where in a text numbers, other codes and groups of digits stand; whether codes may be mixed.
 
