@@ -5,7 +5,15 @@ from __future__ import annotations
 import asyncio
 from typing import Any, Protocol
 
-from multidict import MultiMapping
+from multidict import MultiMapping, istr
+
+# istr, as aiohttp's `hdrs`: a name that is in lower case already is found in half the time.
+IDEMPOTENCY_KEY = istr("Idempotency-Key")
+PREFER = istr("Prefer")
+REQUEST_ID = istr("X-Request-Id")
+REQUEST_TIMEOUT = istr("Request-Timeout")
+SEC_FETCH_SITE = istr("Sec-Fetch-Site")
+TRACEPARENT = istr("traceparent")
 
 
 class Asked(Protocol):

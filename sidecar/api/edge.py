@@ -10,7 +10,7 @@ import structlog
 from aiohttp import HttpVersion10, HttpVersion11, hdrs, web
 
 from sidecar.alerts.desk import Case
-from sidecar.api.asked import Asked
+from sidecar.api.asked import REQUEST_ID, TRACEPARENT, Asked
 from sidecar.api.connections import Connection
 from sidecar.api.door import Door
 from sidecar.api.problems import Answer, Problem, problem_answer
@@ -79,7 +79,9 @@ def guard(door: Door | None, handler: Handler) -> Handler:
 
 def greet(request: Asked) -> None:
     """Give the request its id, and the log lines of its send the same."""
-    request[_ID], request[_TRACE] = _request_id(request), _trace(request)
+    given = request.headers.get(REQUEST_ID)
+    request[_ID] = given if given and _REQUEST_ID.fullmatch(given) else random_hex(8)
+    request[_TRACE] = _trace(request)
     _bind(request)
 
 
@@ -88,7 +90,7 @@ def marks(request: Asked) -> dict[str, str]:
     # aiohttp's own Server tells its version and Python's.
     marks = {"Server": "otp-sidecar", "X-Request-Id": request[_ID]}
     if request[_TRACE]:
-        marks["traceparent"] = request.headers["traceparent"]
+        marks["traceparent"] = request.headers[TRACEPARENT]
     return marks
 
 
@@ -107,10 +109,10 @@ def refusal(error: BaseException) -> Answer:
 
 def disown_ids(request: Asked, message: Message) -> None:
     """Take up no id of the caller's that repeats the recipient or the code: ids are logged."""
-    if "X-Request-Id" in request.headers and repeats(request[_ID], message):
+    if REQUEST_ID in request.headers and repeats(request[_ID], message):
         request[_ID] = random_hex(8)
         _bind(request)
-    if request[_TRACE] and repeats(request.headers["traceparent"], message):
+    if request[_TRACE] and repeats(request.headers[TRACEPARENT], message):
         request[_TRACE] = {}
         _bind(request)
 
@@ -143,12 +145,7 @@ def _known_status(error: web.HTTPException) -> Answer:
     return problem_answer(error.status, code, detail, headers=allow)
 
 
-def _request_id(request: Asked) -> str:
-    given = request.headers.get("X-Request-Id")
-    return given if given and _REQUEST_ID.fullmatch(given) else random_hex(8)
-
-
 def _trace(request: Asked) -> dict[str, str]:
-    given = request.headers.get("traceparent")
+    given = request.headers.get(TRACEPARENT)
     match = _TRACEPARENT.fullmatch(given) if given else None
     return {"trace_id": match[1]} if match else {}
