@@ -22,7 +22,7 @@ from multidict import CIMultiDict, istr
 
 from sidecar.api.asked import Asked
 from sidecar.api.connections import Connection
-from sidecar.api.edge import Face, greet, marks, refusal
+from sidecar.api.edge import SERVER, Face, greet, marks, refusal
 from sidecar.api.problems import Answer
 from sidecar.api.sending import answer_to, arrival_of, refused, wish_of
 from sidecar.declined import Declined
@@ -51,6 +51,8 @@ _NOT_PLAIN = frozenset(
 
 class PlainRequest(dict[str, Any]):
     """A request whose body has come with its head."""
+
+    __slots__ = ("body", "content_length", "headers", "transport")
 
     method = "POST"
     raw_path = "/v1/send"
@@ -83,7 +85,7 @@ def read(data: bytes, connection: Connection) -> PlainRequest | None:
         fields[key] = named
     if len(fields) + 1 < len(lines) or "host" not in fields:
         return None
-    headers = CIMultiDict(fields.values())
+    headers = CIMultiDict([*fields.values()])  # of a list it takes a third of the time
     if not body or headers.get(hdrs.CONTENT_LENGTH) != str(len(body)):
         return None
     return PlainRequest(headers, body, connection)
@@ -215,18 +217,16 @@ class ExpressLane:
 def _dump(answer: Answer, request: Asked) -> bytes:
     """The answer on the wire; the values of its headers are ours, or have been matched."""
     first = _first_lines(answer.status, answer.content_type, int(time.time()))
-    head = f"{first}Content-Length: {len(answer.body)}\r\n"
-    for more in (answer.headers, marks(request)):
-        for name, value in more.items():
-            head += f"{name}: {value}\r\n"
-    end = "Connection: close\r\n\r\n" if answer.close else "\r\n"
-    return (head + end).encode("ascii") + answer.body
+    more = "".join([f"{n}: {v}\r\n" for n, v in (answer.headers | marks(request)).items()])
+    close = "Connection: close\r\n" if answer.close else ""
+    head = f"{first}{len(answer.body)}\r\n{more}{close}\r\n"
+    return head.encode("ascii") + answer.body
 
 
 @lru_cache(maxsize=16)
 def _first_lines(status: int, content_type: str, second: int) -> str:
-    """What is the same in all answers of one kind within a second."""
+    """What is the same in all answers of one kind within a second, up to the body's length."""
     return (
         f"HTTP/1.1 {status} {HTTPStatus(status).phrase}\r\nContent-Type: {content_type}\r\n"
-        f"Date: {formatdate(second, usegmt=True)}\r\n"
+        f"Date: {formatdate(second, usegmt=True)}\r\nServer: {SERVER}\r\nContent-Length: "
     )
