@@ -39,7 +39,7 @@ FEW_AT_ONCE = 8
 KNOWN = 256
 """Header lines that are remembered."""
 _LINE = b"POST /v1/send HTTP/1.1\r\n"
-_FIELD = re.compile(rb"([A-Za-z][A-Za-z0-9-]{0,40}): ?([\x21-\x7e][\x20-\x7e]*)")
+_FIELD = re.compile(rb"[A-Za-z][A-Za-z0-9-]{0,40}: ?[\x21-\x7e][\x20-\x7e]*")
 _CHANNEL = re.compile(rb'"channel"\s*:\s*"(sms|email)"')
 _NOT_PLAIN = frozenset(
     {
@@ -98,12 +98,12 @@ _known: dict[bytes, _Field] = {}
 
 def _read_field(line: bytes) -> _Field | None:
     """The name in lower case, then name and value; None where it is not plain."""
-    match = _FIELD.fullmatch(line)
-    if match is None:
+    if _FIELD.fullmatch(line) is None:
         return None
+    name, _, value = line.decode("ascii").partition(":")
+    value = value.strip(" ")
     # istr: the name in lower case, by which it is looked for, is made once.
-    name, value = istr(match[1].decode("ascii")), match[2].decode("ascii").rstrip(" ")
-    key, field = name.lower(), (name, value)
+    key, field = name.lower(), (istr(name), value)
     # Many clients ask for what HTTP/1.1 does anyway: `Connection: keep-alive`.
     if key in _NOT_PLAIN and (key != "connection" or value.lower() != "keep-alive"):
         return None
@@ -153,7 +153,7 @@ class ExpressLane:
         if not self._begun:
             self._loop.call_soon(self._end_step)
         self._begun += 1
-        return self._begun <= self._at_once()
+        return self._begun <= FEW_AT_ONCE or self._begun <= self._at_once()
 
     def _at_once(self) -> int:
         return FEW_AT_ONCE if self._face.dispatcher.is_shared else AT_ONCE

@@ -11,15 +11,13 @@ from email_validator import EmailNotValidError, validate_email
 
 ADDRESS_LIMIT = 254
 """Octets of an address (RFC 3696, erratum 1690)."""
-LOCAL_LIMIT = 64
-"""Octets before its `@` (RFC 5321 section 4.5.3.1.1)."""
 # C0 without tab and line ends, DEL, C1, line and paragraph separators, and the bidirectional
 # overrides and isolates, which make a text read differently from what it says.
 UNPRINTABLE = re.compile(
     "[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]"
 )
 _E164 = re.compile(r"\+[1-9][0-9]{6,14}")
-_PLAIN_LOCAL = re.compile(r"[A-Za-z0-9_+][A-Za-z0-9_+-]*(?:\.[A-Za-z0-9_+-]+)*@")
+_PLAIN_LOCAL = re.compile(r"(?=.{1,64}@)[A-Za-z0-9_+][A-Za-z0-9_+-]*(?:\.[A-Za-z0-9_+-]+)*@")
 
 
 class _Plan(NamedTuple):
@@ -74,13 +72,13 @@ def is_plain_address(address: str) -> bool:
 
     Every recipient has another name, but domains come again: that is what is remembered.
     """
-    if len(address) > ADDRESS_LIMIT or not address.isascii():
-        return False
     name = _PLAIN_LOCAL.match(address)
-    if name is None:
-        return False
-    end = name.end()
-    return end <= len("@") + LOCAL_LIMIT and is_address(f"a@{address[end:]}")
+    return (
+        name is not None
+        and address.isascii()
+        and len(address) <= ADDRESS_LIMIT
+        and is_address(f"a@{address[name.end() :]}")
+    )
 
 
 @lru_cache(maxsize=4_096)
