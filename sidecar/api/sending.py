@@ -37,14 +37,9 @@ def _wish(request: Asked, send: Send, asked_at: float) -> Wish:
     if REQUEST_TIMEOUT in headers:
         timeout = _request_timeout(headers[REQUEST_TIMEOUT])
         deadline = timeout if deadline is None else min(deadline, timeout)
-    return Wish(
-        message=send.message,
-        body=send.form,
-        asked_at=asked_at,
-        key=_idempotency_key(headers) if IDEMPOTENCY_KEY in headers else None,
-        deadline=deadline,
-        wait=PREFER in headers and _waits(headers[PREFER]),
-    )
+    key = _idempotency_key(headers) if IDEMPOTENCY_KEY in headers else None
+    wait = PREFER in headers and _waits(headers[PREFER])
+    return Wish(send.message, send.form, asked_at, key, deadline, wait)
 
 
 def _waits(preferences: str) -> bool:
