@@ -5,7 +5,16 @@ from __future__ import annotations
 import asyncio
 from typing import Any, Protocol
 
-from multidict import MultiMapping
+from multidict import MultiMapping, istr
+
+# As aiohttp's `hdrs`: an istr keeps its lower case, by which headers are found; a str's is made
+# anew each time, and that is more than half of a look-up.
+IDEMPOTENCY_KEY = istr("Idempotency-Key")
+PREFER = istr("Prefer")
+REQUEST_ID = istr("X-Request-Id")
+REQUEST_TIMEOUT = istr("Request-Timeout")
+SEC_FETCH_SITE = istr("Sec-Fetch-Site")
+TRACEPARENT = istr("traceparent")
 
 
 class Asked(Protocol):

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 from aiohttp import hdrs
 
-from sidecar.api.asked import Asked
+from sidecar.api.asked import SEC_FETCH_SITE, Asked
 from sidecar.api.problems import Problem
 from sidecar.tokens import TokenFile
 
@@ -42,9 +42,13 @@ class Door:
 
     def check(self, request: Asked) -> None:
         self._check_host(request)
-        self._check_origin(request)
-        self._check_content(request)
-        self._check_token(request)
+        headers = request.headers
+        if SEC_FETCH_SITE in headers or hdrs.ORIGIN in headers:  # no browser, no such header
+            self._check_origin(request)
+        if request.method not in _SAFE_METHODS:
+            self._check_content(request)
+        if self._token is not None:
+            self._check_token(request, self._token)
 
     def _check_host(self, request: Asked) -> None:
         hosts = request.headers.getall(hdrs.HOST, [])
@@ -75,10 +79,8 @@ class Door:
         return name in _LOCAL_NAMES and (not port or port in map(str, self.ports))
 
     def _check_origin(self, request: Asked) -> None:
-        sites = request.headers.getall("Sec-Fetch-Site", ())
+        sites = request.headers.getall(SEC_FETCH_SITE, ())
         origins = request.headers.getall(hdrs.ORIGIN, ())
-        if not sites and not origins:  # as whatever is no browser
-            return
         if not all(site in ("same-origin", "none") for site in sites) or not all(
             self._is_ours_in_full(_authority(origin).lower()) for origin in origins
         ):
@@ -91,41 +93,45 @@ class Door:
         )
 
     def _check_content(self, request: Asked) -> None:
-        if request.method in _SAFE_METHODS:
-            return
+        headers = request.headers
         # Not aiohttp's `content_type`: the mail parser behind it takes 3 s of the loop for 8 KB of
         # semicolons, and raises IndexError and RecursionError for others (Python 3.11).
-        kinds = request.headers.getall(hdrs.CONTENT_TYPE, ())
-        if list(kinds) != ["application/json"] and [
+        kinds = headers.getall(hdrs.CONTENT_TYPE, ())
+        if kinds != ["application/json"] and [
             kind.partition(";")[0].strip(" \t").lower() for kind in kinds
         ] != ["application/json"]:
             raise Problem(415, "not_json", "send the header Content-Type: application/json")
-        encodings = request.headers.getall(hdrs.CONTENT_ENCODING, ())
-        transfers = request.headers.getall(hdrs.TRANSFER_ENCODING, ())
-        # aiohttp takes `gzip, chunked` for chunked, and the body for what gzip was to make of it.
-        if any(encoding.lower() != "identity" for encoding in encodings) or any(
-            transfer.strip(" \t").lower() != "chunked" for transfer in transfers
-        ):
-            raise Problem(
-                415, "encoded", "send the body as it is: no Content-Encoding, at most chunked"
-            )
+        if hdrs.CONTENT_ENCODING in headers or hdrs.TRANSFER_ENCODING in headers:
+            _check_encoding(request)
         if (request.content_length or 0) > BODY_LIMIT:
             raise Problem(413, "too_large", "the body must not be over 64 KiB")
 
-    def _check_token(self, request: Asked) -> None:
-        if self._token is None or (request.method, request.raw_path) in _OPEN_TO_ALL:
+    def _check_token(self, request: Asked, known: TokenFile) -> None:
+        if (request.method, request.raw_path) in _OPEN_TO_ALL:
             return
         offers = request.headers.getall(hdrs.AUTHORIZATION, ())
         scheme, _, token = (offers[0] if len(offers) == 1 else "").partition(" ")
         # surrogateescape: a header may hold any byte, and compare_digest wants ASCII or bytes.
         offered = token.strip().encode("utf-8", "surrogateescape")
-        if scheme.lower() != "bearer" or not self._token.opens(offered):
+        if scheme.lower() != "bearer" or not known.opens(offered):
             raise Problem(
                 401,
                 "unauthorized",
                 "send the header Authorization: Bearer with a token of server.token_file",
                 headers={hdrs.WWW_AUTHENTICATE: "Bearer"},
             )
+
+
+def _check_encoding(request: Asked) -> None:
+    encodings = request.headers.getall(hdrs.CONTENT_ENCODING, ())
+    transfers = request.headers.getall(hdrs.TRANSFER_ENCODING, ())
+    # aiohttp takes `gzip, chunked` for chunked, and the body for what gzip was to make of it.
+    if any(encoding.lower() != "identity" for encoding in encodings) or any(
+        transfer.strip(" \t").lower() != "chunked" for transfer in transfers
+    ):
+        raise Problem(
+            415, "encoded", "send the body as it is: no Content-Encoding, at most chunked"
+        )
 
 
 def _authority(url: str) -> str:

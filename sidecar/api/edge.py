@@ -10,7 +10,7 @@ import structlog
 from aiohttp import HttpVersion10, HttpVersion11, hdrs, web
 
 from sidecar.alerts.desk import Case
-from sidecar.api.asked import Asked
+from sidecar.api.asked import REQUEST_ID, TRACEPARENT, Asked
 from sidecar.api.connections import Connection
 from sidecar.api.door import Door
 from sidecar.api.problems import Answer, Problem, problem_answer
@@ -24,6 +24,8 @@ from sidecar.metrics import Metrics
 from sidecar.reload import ReloadState
 from sidecar.world import World
 
+SERVER = "otp-sidecar"
+"""The header of every answer; aiohttp's own tells its version and Python's."""
 _ID, _TRACE = "request_id", "trace"
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._:/+=-]{1,128}")
 _TRACEPARENT = re.compile(r"[0-9a-f]{2}-([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}")
@@ -71,7 +73,7 @@ def guard(door: Door | None, handler: Handler) -> Handler:
             response = refusal(error).response()
         finally:
             connection.desk.end(connection)
-        response.headers.update(marks(request))
+        response.headers.update({"Server": SERVER, **marks(request)})
         return response
 
     return guarded
@@ -79,16 +81,18 @@ def guard(door: Door | None, handler: Handler) -> Handler:
 
 def greet(request: Asked) -> None:
     """Give the request its id, and the log lines of its send the same."""
-    request[_ID], request[_TRACE] = _request_id(request), _trace(request)
+    headers = request.headers
+    given = headers.get(REQUEST_ID)
+    request[_ID] = given if given and _REQUEST_ID.fullmatch(given) else random_hex(8)
+    request[_TRACE] = _trace(headers[TRACEPARENT]) if TRACEPARENT in headers else {}
     _bind(request)
 
 
 def marks(request: Asked) -> dict[str, str]:
-    """The headers that every answer has."""
-    # aiohttp's own Server tells its version and Python's.
-    marks = {"Server": "otp-sidecar", "X-Request-Id": request[_ID]}
+    """The headers that every answer has beside `SERVER`."""
+    marks = {"X-Request-Id": request[_ID]}
     if request[_TRACE]:
-        marks["traceparent"] = request.headers["traceparent"]
+        marks["traceparent"] = request.headers[TRACEPARENT]
     return marks
 
 
@@ -107,10 +111,10 @@ def refusal(error: BaseException) -> Answer:
 
 def disown_ids(request: Asked, message: Message) -> None:
     """Take up no id of the caller's that repeats the recipient or the code: ids are logged."""
-    if "X-Request-Id" in request.headers and repeats(request[_ID], message):
+    if REQUEST_ID in request.headers and repeats(request[_ID], message):
         request[_ID] = random_hex(8)
         _bind(request)
-    if request[_TRACE] and repeats(request.headers["traceparent"], message):
+    if request[_TRACE] and repeats(request.headers[TRACEPARENT], message):
         request[_TRACE] = {}
         _bind(request)
 
@@ -143,12 +147,6 @@ def _known_status(error: web.HTTPException) -> Answer:
     return problem_answer(error.status, code, detail, headers=allow)
 
 
-def _request_id(request: Asked) -> str:
-    given = request.headers.get("X-Request-Id")
-    return given if given and _REQUEST_ID.fullmatch(given) else random_hex(8)
-
-
-def _trace(request: Asked) -> dict[str, str]:
-    given = request.headers.get("traceparent")
-    match = _TRACEPARENT.fullmatch(given) if given else None
+def _trace(given: str) -> dict[str, str]:
+    match = _TRACEPARENT.fullmatch(given)
     return {"trace_id": match[1]} if match else {}

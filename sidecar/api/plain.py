@@ -25,6 +25,8 @@ LONGEST_LIFE = 86_400
 """Seconds that a code may be good for."""
 LONGEST_WAIT = 30
 """Seconds that a caller may wait."""
+PURPOSE_DEFAULT = "otp"
+"""It names nobody: it has no `@`, and is too short for a number."""
 PURPOSE = r"[a-z0-9][a-z0-9_.-]{0,63}"
 ID = r"[A-Za-z0-9][A-Za-z0-9._:~-]{0,127}"
 _PURPOSE, _ID = re.compile(PURPOSE), re.compile(ID)
@@ -45,15 +47,15 @@ class Send(NamedTuple):
 
 def read_plainly(document: dict[str, Any]) -> Send | None:
     """The send of a usual document; None where it takes a closer look."""
-    if not document.keys() <= _USUAL:
+    if not _USUAL.issuperset(document):
         return None
     get: Callable[..., Any] = document.get
     channel, to, text, subject = get("channel"), get("to"), get("text"), get("subject")
-    purpose, name = get("purpose", "otp"), get("id")
+    purpose, name = get("purpose", PURPOSE_DEFAULT), get("id")
     expires_in, deadline = get("expires_in"), get("deadline")
     if not (
         _fits(channel, to, text, subject)
-        and _is_name(_PURPOSE, purpose, to)
+        and (purpose == PURPOSE_DEFAULT or _is_name(_PURPOSE, purpose, to))
         and (name is None or _is_name(_ID, name, to))
         and (expires_in is None or (_is_number(expires_in) and 1 <= expires_in <= LONGEST_LIFE))
         and (deadline is None or (_is_number(deadline) and 0 < deadline <= LONGEST_WAIT))

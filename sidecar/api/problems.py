@@ -113,4 +113,4 @@ def json_answer(
     document: Any, status: int = 200, headers: Mapping[str, str] | None = None
 ) -> Answer:
     """A JSON document."""
-    return Answer(status, orjson.dumps(document), headers=dict(headers or {}))
+    return Answer(status, orjson.dumps(document), headers=dict(headers) if headers else {})

@@ -54,7 +54,9 @@ class SendRequest(BaseModel):
     )
     reply_to: str | None = Field(default=None, max_length=320, description="E-mail only.")
     purpose: str = Field(
-        default="otp", pattern=f"^{plain.PURPOSE}$", description="For logs and metrics."
+        default=plain.PURPOSE_DEFAULT,
+        pattern=f"^{plain.PURPOSE}$",
+        description="For logs and metrics.",
     )
     expires_in: float | None = Field(
         default=None, ge=1, le=plain.LONGEST_LIFE, description="Seconds the code is good for."
@@ -191,18 +193,24 @@ def _must_be_address(address: str, name: Literal["to", "reply_to"]) -> None:
 def dump_delivery(delivery: Delivery) -> dict[str, Any]:
     """The one document of a delivery: in an answer, in `GET /v1/messages/{id}`, in a problem."""
     taken = delivery.receipt
+    attempts = [dump_attempt(attempt) for attempt in delivery.attempts]
+    if len(attempts) == 1:  # as nearly always: its cost is the whole, and nothing came twice
+        twice, cost = False, attempts[0]["cost"]
+    else:
+        twice = duplicate_possible(delivery.attempts)
+        cost = _dump_money(total_cost(delivery.attempts))
     document: dict[str, Any] = {
         "id": delivery.id,
-        "status": delivery.status.value,
+        "status": str(delivery.status),  # `value` is looked up by Python, at three times the price
         "channel": delivery.channel,
         "purpose": delivery.purpose,
         "recipient": delivery.recipient,
         "provider": taken.provider if taken else None,
         "provider_message_id": taken.provider_message_id if taken else None,
-        "attempts": [dump_attempt(attempt) for attempt in delivery.attempts],
-        "duplicate_possible": duplicate_possible(delivery.attempts),
+        "attempts": attempts,
+        "duplicate_possible": twice,
         "simulated": taken.simulated if taken else False,
-        "cost": _dump_money(total_cost(delivery.attempts)),
+        "cost": cost,
         "replayed": delivery.replayed,
     }
     if delivery.segments is not None:
@@ -216,7 +224,7 @@ def dump_attempt(attempt: Attempt) -> dict[str, Any]:
     return {
         "provider": attempt.provider,
         "kind": attempt.kind,
-        "outcome": str(attempt.outcome),  # `value` is looked up by Python, at three times the price
+        "outcome": str(attempt.outcome),
         "reason": attempt.reason,
         "provider_code": attempt.provider_code,
         "started_at": attempt.started_at,

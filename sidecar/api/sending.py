@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import re
 
+from multidict import MultiMapping
+
 from sidecar.api.arrival import age_of
-from sidecar.api.asked import Asked
+from sidecar.api.asked import IDEMPOTENCY_KEY, PREFER, REQUEST_TIMEOUT, Asked
 from sidecar.api.edge import Face, disown_ids
 from sidecar.api.plain import Send
 from sidecar.api.problems import Answer, Problem, json_answer, problem_answer
@@ -31,35 +33,28 @@ def wish_of(request: Asked, body: bytes, asked_at: float) -> Wish:
 
 
 def _wish(request: Asked, send: Send, asked_at: float) -> Wish:
-    bounds = [b for b in (send.deadline, _request_timeout(request)) if b is not None]
-    return Wish(
-        message=send.message,
-        body=send.form,
-        asked_at=asked_at,
-        key=_idempotency_key(request),
-        deadline=min(bounds, default=None),
-        wait="Prefer" in request.headers and _waits(request.headers["Prefer"]),
-    )
+    headers, deadline = request.headers, send.deadline
+    if REQUEST_TIMEOUT in headers:
+        timeout = _request_timeout(headers[REQUEST_TIMEOUT])
+        deadline = timeout if deadline is None else min(deadline, timeout)
+    key = _idempotency_key(headers) if IDEMPOTENCY_KEY in headers else None
+    wait = PREFER in headers and _waits(headers[PREFER])
+    return Wish(send.message, send.form, asked_at, key, deadline, wait)
 
 
 def _waits(preferences: str) -> bool:
     return "wait" in preferences.lower().replace(" ", "").split(",")
 
 
-def _idempotency_key(request: Asked) -> str | None:
-    values = request.headers.getall("Idempotency-Key", [])
-    if not values:
-        return None
+def _idempotency_key(headers: MultiMapping[str]) -> str:
+    values = headers.getall(IDEMPOTENCY_KEY)
     match = _KEY.fullmatch(values[0].strip())
     if len(values) > 1 or match is None:
         raise Problem(400, "bad_header", "Idempotency-Key takes 1 to 255 visible characters, once")
     return match[1] or match[2]
 
 
-def _request_timeout(request: Asked) -> float | None:
-    value = request.headers.get("Request-Timeout")
-    if value is None:
-        return None
+def _request_timeout(value: str) -> float:
     if re.fullmatch(r"[0-9]{1,4}(\.[0-9]{1,6})?", value) and 0 < float(value) <= 30:
         return float(value)
     raise Problem(400, "bad_header", "Request-Timeout takes seconds, more than 0 and at most 30")

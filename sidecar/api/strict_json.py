@@ -28,6 +28,9 @@ def read_object(body: bytes) -> dict[str, Any]:
         raise Problem(400, "not_json", "the body is not valid JSON (RFC 8259, UTF-8)") from error
     if not isinstance(document, dict):
         raise Problem(422, "invalid", "the body must be a JSON object")
+    # As many colons as keys: none was there twice, and no value has a key. No bracket: no list.
+    if body.count(b":") == len(document) and body.find(b"[") < 0:
+        return document
     keys = _count_keys(document, DEPTH_LIMIT)
     # Where every colon of a key follows its quote at once, there are as many keys as `":` at most:
     # with no more of those than keys were kept, none was there twice. That costs next to nothing.

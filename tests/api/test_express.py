@@ -8,7 +8,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from sidecar.api.express import AT_ONCE, FEW_AT_ONCE, ExpressLane, _field, read
+from sidecar.api.express import AT_ONCE, FEW_AT_ONCE, KNOWN, ExpressLane, _known, read
 
 
 def request(number: int, channel: str = "sms") -> bytes:
@@ -127,11 +127,12 @@ async def test_of_those_who_wait_each_channel_has_its_turn(lane, begun):
 
 @pytest.mark.parametrize("name", ["Authorization", "authorization", "AUTHORIZATION"])
 def test_what_is_offered_as_a_token_is_not_remembered(name):
-    _field.cache_clear()
+    _known.clear()
     token = f"{name}: Bearer canary\r\n".encode()
     found = read(request(1).replace(b"\r\n\r\n", b"\r\n" + token + b"\r\n", 1), Connection())
     assert found.headers["authorization"] == "Bearer canary"
-    assert _field.cache_info().currsize == 3  # Host, Content-Type, Content-Length
+    assert len(_known) == 3  # Host, Content-Type, Content-Length
+    assert not [line for line in _known if b"canary" in line]
 
 
 @pytest.mark.parametrize(
@@ -148,3 +149,11 @@ def test_what_is_offered_as_a_token_is_not_remembered(name):
 def test_a_wish_to_keep_the_connection_is_what_happens_anyway(line, is_plain):
     data = request(1).replace(b"\r\n\r\n", f"\r\n{line}\r\n\r\n".encode(), 1)
     assert (read(data, Connection()) is not None) is is_plain
+
+
+def test_what_is_remembered_of_headers_has_a_bound():
+    for number in range(3 * KNOWN):
+        line = f"\r\nIdempotency-Key: k-{number}\r\n\r\n".encode()
+        found = read(request(1).replace(b"\r\n\r\n", line, 1), Connection())
+        assert found.headers["idempotency-key"] == f"k-{number}"
+        assert len(_known) <= KNOWN

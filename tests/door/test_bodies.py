@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from harness.process import EMAIL, PHONE
 from harness.wire import connect, everything, replies, tell
 from sidecar.api.problems import Problem
-from sidecar.api.strict_json import read_object
+from sidecar.api.strict_json import DEPTH_LIMIT, read_object
 
 GOOD = {"channel": "sms", "to": PHONE, "text": "Your code is 482913"}
 MAIL = {"channel": "email", "to": EMAIL, "text": "Your code is 482913"}
@@ -77,6 +77,16 @@ def test_what_has_a_key_twice_is_never_read(document, space, data):
     with pytest.raises(Problem) as caught:
         read_object(f"{text[:-1]},{again}}}".encode())
     assert caught.value.status == 422
+
+
+@pytest.mark.parametrize(("begin", "end"), [(b"[", b"]"), (b'{"b":', b"}")], ids=["list", "object"])
+def test_nests_have_a_bound(begin, end):
+    def nest(levels):
+        return b'{"a":' + begin * levels + b"{}" + end * levels + b"}"
+
+    assert read_object(nest(DEPTH_LIMIT - 2))
+    with pytest.raises(Problem, match="invalid"):
+        read_object(nest(DEPTH_LIMIT - 1))
 
 
 @pytest.mark.parametrize(
