@@ -74,18 +74,25 @@ class Queue(Generic[J]):
 
     def get_waiting(self, limit: int) -> list[J]:
         """On the thread: what waits, `limit` of it at most, one of each lane after the other."""
-        found: list[J] = []
-        lanes = list(self._lanes.values())
-        empty = 0
-        while len(found) < limit and empty < len(lanes):
-            lane = lanes[self._turn % len(lanes)]
-            self._turn += 1
-            if lane:
-                found.append(lane.popleft())
-                empty = 0
-            else:
-                empty += 1
+        lanes = [lane for lane in list(self._lanes.values()) if lane]
+        if len(lanes) == 1:  # as nearly always
+            lane = lanes[0]
+            found = [lane.popleft() for _ in range(min(limit, len(lane)))]
+        else:
+            found = self._in_turn(lanes, limit)
         self._got += len(found)
+        return found
+
+    def _in_turn(self, lanes: list[deque[J]], limit: int) -> list[J]:
+        found: list[J] = []
+        while lanes and len(found) < limit:
+            self._turn %= len(lanes)
+            lane = lanes[self._turn]
+            found.append(lane.popleft())
+            if lane:
+                self._turn += 1
+            else:
+                del lanes[self._turn]  # whoever is next stands in its place now
         return found
 
 

@@ -17,6 +17,7 @@ from sidecar import crash
 from sidecar.delivery.errors import DeliveryError, Unknown
 from sidecar.network import CONNECT_TIMEOUT, connect_error, resolve, tls_context
 from sidecar.wire.engine import KEPT_FOR, NAMES_FOR, REPLY_LIMIT, Answer
+from sidecar.wire.request import admit_request
 from sidecar.wire.target import Target
 
 
@@ -49,6 +50,7 @@ class AiohttpClient:
         self, target: Target, method: str, headers: Mapping[str, str], body: bytes, timeout: float
     ) -> Answer:
         """See `Engine`."""
+        admit_request(method, headers, body)
         progress = SimpleNamespace(left=False)
         if target.plain:
             self._resolver.plain_hosts.add(target.host)

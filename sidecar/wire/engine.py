@@ -32,8 +32,8 @@ class Engine(Protocol):
     ) -> Answer:
         """Send a request and read its reply, within `timeout` seconds.
 
-        Raises `Unavailable`, `Misconfigured` or `LocalFault` when the request surely did not leave,
-        and `Unknown` when it may have been taken.
+        Raises `Unavailable`, `Misconfigured`, `Refused` or `LocalFault` when the request surely did
+        not leave, and `Unknown` when it may have been taken.
         """
 
     async def close(self) -> None:

@@ -53,25 +53,18 @@ class LeanClient:
         deadline = asyncio.get_running_loop().time() + timeout
         request = request_bytes(target, method, headers, body)
         kept = self._kept(target.origin)
-        if kept is not None:
+        while True:
+            connection = kept or await self._connect(target, deadline)
             try:
-                return await self._over(kept, target, method, request, deadline)
-            except Unanswered:
-                if method not in _AGAIN:
+                answer = await connection.exchange(method, request, deadline)
+            except BaseException as error:
+                connection.abort()
+                if kept is None or method not in _AGAIN or not isinstance(error, Unanswered):
                     raise
-        fresh = await self._connect(target, deadline)
-        return await self._over(fresh, target, method, request, deadline)
-
-    async def _over(
-        self, connection: Connection, target: Target, method: str, request: bytes, deadline: float
-    ) -> Answer:
-        try:
-            answer = await connection.exchange(method, request, deadline)
-        except BaseException:
-            connection.abort()
-            raise
-        self._keep(connection, target.origin)
-        return answer
+                kept = None  # once more, over a fresh one
+            else:
+                self._keep(connection, target.origin)
+                return answer
 
     # The pool
 
