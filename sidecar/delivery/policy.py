@@ -142,6 +142,8 @@ def total_cost(attempts: Sequence[Attempt]) -> Money | None:
 
     None where none has one; amounts in other currencies are left to the trail.
     """
+    if len(attempts) == 1:  # as nearly always
+        return attempts[0].cost
     costs = [attempt.cost for attempt in attempts if attempt.cost is not None]
     if not costs:
         return None
