@@ -98,8 +98,9 @@ def _differ(names: Sequence[str]) -> bool:
 def _write_new(db: Statements, part: Sequence[Wanted]) -> int:
     """Write those whose key and id are new; how many."""
     if {one.claim.key_hash for one in part} == {None}:
-        return execute(db, sql.NEW_CLAIMS, sql.NEW_CLAIM_ROW, [_new(one) for one in part])
-    rows = [(*_new(one), one.claim.at - one.keep_keys) for one in part]
+        new = [(*one.claim, _ahead(one)) for one in part]
+        return execute(db, sql.NEW_CLAIMS, sql.NEW_CLAIM_ROW, new)
+    rows = [(*one.claim, _ahead(one), one.claim.at - one.keep_keys) for one in part]
     return execute(db, sql.NEW_CLAIMS_UNDER_KEYS, places(len(rows[0])), rows)
 
 
@@ -139,7 +140,8 @@ def sending(db: Statements, begun: Sequence[Begun]) -> Sequence[None]:
 
 def finish(db: Statements, ended: Sequence[Ended]) -> Sequence[None]:
     """See `DeliveryLog.finish`."""
-    return _update(db, sql.END, sql.END_ONE, [_end(*one) for one in ended])
+    rows = [_end(claimed, delivery) for claimed, delivery in ended]
+    return _update(db, sql.END, sql.END_ONE, rows)
 
 
 def _update(db: Statements, many: str, one: str, rows: Sequence[tuple[Any, ...]]) -> Sequence[None]:
@@ -185,10 +187,6 @@ def recover(db: Statements, at: float, *, gaps: bool) -> Recovery:
     # The clock was set back since: what is dated ahead would be remembered until it has caught up.
     db.execute(sql.FROM_THE_FUTURE, (at,))
     return Recovery(attempts, len(pending))
-
-
-def _new(wanted: Wanted) -> tuple[str | float | None, ...]:
-    return (*wanted.claim, _ahead(wanted))
 
 
 def _ahead(wanted: Wanted) -> str:
