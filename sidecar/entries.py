@@ -40,16 +40,17 @@ class Entries:
     def claim(self, wish: Wish, body_hash: str, key_hash: str | None) -> Claim:
         """What is claimed; the hashes are of the wish's body and key."""
         message = wish.message
+        # By position, as each send makes one: keywords cost as much again as the value itself.
         return Claim(
-            id=message.id or self._new_id(),
-            channel=message.channel,
-            purpose=message.purpose,
-            recipient=mask(message.to),
-            recipient_hash=self._fingerprint.of("recipient", message.to),
-            body_hash=body_hash,
-            at=self._clock.time(),
-            key_hash=key_hash,
-            segments=count_segments(message.text).count if message.channel == "sms" else None,
+            message.id or self._new_id(),
+            message.channel,
+            message.purpose,
+            mask(message.to),
+            self._fingerprint.of("recipient", message.to),
+            body_hash,
+            self._clock.time(),
+            key_hash,
+            count_segments(message.text).count if message.channel == "sms" else None,
         )
 
     def ended(
@@ -65,8 +66,7 @@ class Entries:
         status = status_of(attempts)
         # By the monotonic clock: a step of the wall clock must not make it last an hour.
         ended_at = claim.at + max(0.0, self._clock.monotonic() - asked_at)
-        # By position, as each send makes one: keywords cost as much again as the value itself.
-        return Delivery(
+        return Delivery(  # by position, as above
             claim.id,
             claim.channel,
             claim.purpose,
@@ -89,5 +89,7 @@ class Entries:
 
 def _reason(attempts: Sequence[Attempt]) -> str | None:
     """What the last provider that was tried said; None after an acceptance or where none was."""
-    tried = [a for a in attempts if a.tried]
-    return tried[-1].reason if tried and tried[-1].outcome is not Outcome.ACCEPTED else None
+    for attempt in reversed(attempts):
+        if attempt.tried:
+            return None if attempt.outcome is Outcome.ACCEPTED else attempt.reason
+    return None

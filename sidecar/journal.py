@@ -111,8 +111,8 @@ class Journal:
             return None
         if call.cost is not cost and call.cost != cost:  # usually it is the very same
             return None
-        for walked, foreseen in zip(so_far, ahead, strict=False):
-            if walked.tried or walked.provider != foreseen.provider:
+        for at, walked in enumerate(so_far):
+            if walked.tried or walked.provider != ahead[at].provider:
                 return None
         return call
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from functools import cache
+from itertools import chain
 from typing import Any, TypeVar
 
 from sidecar.store.schema import Statements
@@ -32,7 +33,7 @@ def execute(db: Statements, sql: str, row: str, rows: Sequence[tuple[Any, ...]])
 
     How many rows it wrote: SQLite's module counts only for a text that begins with its verb.
     """
-    values = [value for values in rows for value in values]
+    values = list(chain.from_iterable(rows))
     return db.execute(_for(sql, row, len(rows)), values).rowcount
 
 

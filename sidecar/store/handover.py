@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from queue import SimpleQueue
 from typing import Generic, Protocol, TypeVar
 
@@ -39,13 +39,14 @@ class Queue(Generic[J]):
 
     def put(self, job: J, lane: str = "") -> None:
         """On the event loop."""
-        if lane not in self._lanes:
-            self._lanes[lane] = deque()
+        waiting = self._lanes.get(lane)
+        if waiting is None:
+            waiting = self._lanes[lane] = deque()
         self._put += 1  # first: whoever sleeps looks at the count before it does
-        self._lanes[lane].append(job)
-        self._fresh.append(job)
-        if len(self._fresh) == 1:
+        waiting.append(job)
+        if not self._fresh:
             self._loop.call_soon(self._hand_over)
+        self._fresh.append(job)
 
     def end(self) -> None:
         """On the event loop: nothing is put in any more."""
@@ -120,13 +121,13 @@ class Deadlines(Generic[A]):
         self._awaited: deque[A] = deque()
         self._timer: asyncio.TimerHandle | None = None
 
-    def add(self, one: A) -> None:
+    def add(self, fresh: Sequence[A]) -> None:
         awaited = self._awaited
         while awaited and awaited[0].future.done():
             awaited.popleft()
-        awaited.append(one)
-        if self._timer is None:
-            self._timer = self._loop.call_at(one.due, self._look)
+        awaited.extend(fresh)
+        if fresh and self._timer is None:
+            self._timer = self._loop.call_at(fresh[0].due, self._look)
 
     def _look(self) -> None:
         # What is done leaves the timer as it is: it may find nothing, and that is cheaper than to

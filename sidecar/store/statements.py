@@ -3,24 +3,28 @@
 from __future__ import annotations
 
 # `{}` stands for the rows: one statement for the common case, where key and id are new.
+# The facts of a claim stand in the order of `Claim`, so that no row has to be put in another.
 NEW_CLAIMS = """
-    INSERT INTO deliveries VALUES {} ON CONFLICT (id) DO NOTHING
+    INSERT INTO deliveries (id, channel, purpose, recipient, recipient_hash, body_hash, started_at,
+        key_hash, segments, attempts, run, status, logged, costed)
+    VALUES {} ON CONFLICT (id) DO NOTHING
 """
-NEW_CLAIM_ROW = "(NULL, ?, 1, 'pending', ?, ?, ?, ?, ?, ?, ?, ?, NULL, NULL, NULL, 1, ?, 0)"
+NEW_CLAIM_ROW = "(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 1, 'pending', 1, 0)"
 NEW_CLAIMS_UNDER_KEYS = """
-    INSERT INTO deliveries
-    SELECT NULL, column1, 1, 'pending', column2, column3, column4, column5, column6, column7,
-        column8, column9, NULL, NULL, NULL, 1, column10, 0
+    INSERT INTO deliveries (id, channel, purpose, recipient, recipient_hash, body_hash, started_at,
+        key_hash, segments, attempts, run, status, logged, costed)
+    SELECT column1, column2, column3, column4, column5, column6, column7, column8, column9,
+        column10, 1, 'pending', 1, 0
     FROM (VALUES {}) WHERE NOT EXISTS
-        (SELECT 1 FROM deliveries WHERE key_hash = column6 AND started_at > column11)
+        (SELECT 1 FROM deliveries WHERE key_hash = column8 AND started_at > column11)
     ON CONFLICT (id) DO NOTHING
 """
 NEWEST = "SELECT id FROM deliveries ORDER BY number DESC LIMIT ?"
 CLAIM_AGAIN = """
     UPDATE deliveries SET run = run + 1, status = 'pending', channel = ?, purpose = ?,
-        recipient = ?, recipient_hash = ?, key_hash = ?, body_hash = ?, segments = ?,
-        started_at = ?, ended_at = NULL, reason = NULL, retry_after = NULL, logged = 1,
-        attempts = ?, costed = 0
+        recipient = ?, recipient_hash = ?, body_hash = ?, started_at = ?, key_hash = ?,
+        segments = ?, attempts = ?, ended_at = NULL, reason = NULL, retry_after = NULL,
+        logged = 1, costed = 0
     WHERE number = ?
 """
 BY_KEY = """

@@ -67,8 +67,9 @@ class Ended(NamedTuple):
 
 def claim(db: Statements, wanted: Sequence[Wanted]) -> list[Claimed | Existing]:
     """See `DeliveryLog.claim`."""
-    names = [one.claim.id for one in wanted]
-    keys = [one.claim.key_hash for one in wanted if one.claim.key_hash is not None]
+    claims = [one.claim for one in wanted]
+    names = [claim.id for claim in claims]
+    keys = [claim.key_hash for claim in claims if claim.key_hash is not None]
     # What is named twice goes one by one: the second must find the first.
     sizes = SIZES if _differ(names) and _differ(keys) else (1,)
     answers: list[Claimed | Existing] = []
@@ -96,9 +97,10 @@ def _differ(names: Sequence[str]) -> bool:
 
 def _write_new(db: Statements, part: Sequence[Wanted]) -> int:
     """Write those whose key and id are new; how many."""
-    if all(one.claim.key_hash is None for one in part):
-        return execute(db, sql.NEW_CLAIMS, sql.NEW_CLAIM_ROW, [_new(one) for one in part])
-    rows = [(*_new(one), one.claim.at - one.keep_keys) for one in part]
+    if {one.claim.key_hash for one in part} == {None}:
+        new = [(*one.claim, _ahead(one)) for one in part]
+        return execute(db, sql.NEW_CLAIMS, sql.NEW_CLAIM_ROW, new)
+    rows = [(*one.claim, _ahead(one), one.claim.at - one.keep_keys) for one in part]
     return execute(db, sql.NEW_CLAIMS_UNDER_KEYS, places(len(rows[0])), rows)
 
 
@@ -115,7 +117,7 @@ def _claim_known(db: Statements, wanted: Wanted) -> Claimed | Existing:
         db.execute(sql.KEEP_RUN, (found.number, found.run, found.attempts))
         if not found.costed:  # its row is another run's from now on
             costed.add(db, [found.attempts])
-    db.execute(sql.CLAIM_AGAIN, (*_facts(again), _ahead(wanted), found.number))
+    db.execute(sql.CLAIM_AGAIN, (*again[1:], _ahead(wanted), found.number))
     return Claimed(found.id, found.run + 1)
 
 
@@ -138,7 +140,8 @@ def sending(db: Statements, begun: Sequence[Begun]) -> Sequence[None]:
 
 def finish(db: Statements, ended: Sequence[Ended]) -> Sequence[None]:
     """See `DeliveryLog.finish`."""
-    return _update(db, sql.END, sql.END_ONE, [_end(*one) for one in ended])
+    rows = [_end(claimed, delivery) for claimed, delivery in ended]
+    return _update(db, sql.END, sql.END_ONE, rows)
 
 
 def _update(db: Statements, many: str, one: str, rows: Sequence[tuple[Any, ...]]) -> Sequence[None]:
@@ -186,10 +189,6 @@ def recover(db: Statements, at: float, *, gaps: bool) -> Recovery:
     return Recovery(attempts, len(pending))
 
 
-def _new(wanted: Wanted) -> tuple[str | float | None, ...]:
-    return (wanted.claim.id, *_facts(wanted.claim), _ahead(wanted))
-
-
 def _ahead(wanted: Wanted) -> str:
     first = wanted.first
     return trail.written(first[:-1], first[-1]) if first else trail.EMPTY
@@ -205,20 +204,6 @@ def _end(claimed: Claimed, delivery: Delivery) -> tuple[str | float | None, ...]
         trail.written(delivery.attempts),
         claimed.id,
         claimed.run,
-    )
-
-
-def _facts(claim: Claim) -> tuple[str | float | None, ...]:
-    """What a claim says of its delivery, in the order of the columns."""
-    return (
-        claim.channel,
-        claim.purpose,
-        claim.recipient,
-        claim.recipient_hash,
-        claim.key_hash,
-        claim.body_hash,
-        claim.segments,
-        claim.at,
     )
 
 

@@ -28,7 +28,9 @@ def written(ended: Sequence[Attempt], ahead: Attempt | None = None) -> str:
     if ahead is not None:
         row = [ahead.provider, ahead.kind, SENDING, ahead.started_at, ahead.seconds]
         if ahead.units:
-            row += [None, None, None, 0, *_money(ahead.cost), None, ahead.units]
+            cost = ahead.cost
+            amount, currency = (None, None) if cost is None else (str(cost.amount), cost.currency)
+            row += [None, None, None, 0, amount, currency, None, ahead.units]
         rows.append(row)
     return orjson.dumps(rows).decode()
 
@@ -50,25 +52,25 @@ def holdable(value: str) -> str:
 
 def _row(attempt: Attempt) -> list[Any]:
     """One attempt, in the order of the columns of the view `attempts`."""
-    texts = (attempt.reason, attempt.provider_code, attempt.provider_message_id)
+    reason, code, message_id = attempt.reason, attempt.provider_code, attempt.provider_message_id
+    cost = attempt.cost
     row = [
         attempt.provider,
         attempt.kind,
         str(attempt.outcome),
         attempt.started_at,
         attempt.seconds,
-        *[None if text is None else holdable(text) for text in texts],
+        None if reason is None else holdable(reason),
+        None if code is None else holdable(code),
+        None if message_id is None else holdable(message_id),
         int(attempt.simulated),
-        *_money(attempt.cost),
+        None if cost is None else str(cost.amount),
+        None if cost is None else cost.currency,
         attempt.circuit,
     ]
     if attempt.units:
         row.append(attempt.units)
     return row
-
-
-def _money(cost: Money | None) -> tuple[str | None, str | None]:
-    return (None, None) if cost is None else (str(cost.amount), cost.currency)
 
 
 def _bill(row: Sequence[Any]) -> Bill | None:

@@ -96,7 +96,7 @@ class Writer(Generic[D]):
         self._loop = asyncio.get_running_loop()
         self._queue = Queue(self._loop, self._begin_waiting)
         self._deadlines = Deadlines(self._loop, self._give_up_waiting)
-        opening = self._job(_one_by_one, None)
+        opening = _Job(_one_by_one, None, self._loop.create_future())
         # A daemon: a hung disk must not keep the process from ending.
         self._thread = threading.Thread(
             target=self._run, args=(connect, opening), name="delivery-log", daemon=True
@@ -133,7 +133,7 @@ class Writer(Generic[D]):
             raise LogUnavailable("the log is not open")
         if len(self._queue) >= BACKLOG_LIMIT:
             raise LogUnavailable("too much waits for the log already")
-        job = self._job(together, item, undo)
+        job = _Job(together, item, self._loop.create_future(), undo)
         self._queue.put(job, lane)
         try:
             answer: T = await job.future
@@ -153,15 +153,12 @@ class Writer(Generic[D]):
 
     # On the event loop
 
-    def _job(self, together: Together[D], item: Any, undo: Any = None) -> _Job[D]:
-        return _Job(together, item, self._loop.create_future(), undo)
-
     def _begin_waiting(self, jobs: Sequence[_Job[D]]) -> None:
         due = self._loop.time() + self._timeout
-        for job in jobs:
-            if job.is_awaited:
-                job.due = due
-                self._deadlines.add(job)
+        awaited = [job for job in jobs if job.is_awaited]
+        for job in awaited:
+            job.due = due
+        self._deadlines.add(awaited)
 
     def _give_up_waiting(self, job: _Job[D]) -> None:
         with self._taking:
@@ -199,8 +196,9 @@ class Writer(Generic[D]):
         if job.undo is None or job.error is not None:
             return
         undo, answer = job.undo, job.answer
-        late = self._job(_one_by_one, lambda db: undo(db, answer))
-        late.is_awaited = False
+        late = _Job(
+            _one_by_one, lambda db: undo(db, answer), self._loop.create_future(), is_awaited=False
+        )
         # Nobody waits for it. Should it fail too, the next start closes what is left open.
         late.future.add_done_callback(asyncio.Future.exception)
         self._queue.put(late)

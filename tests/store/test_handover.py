@@ -123,7 +123,7 @@ def test_each_that_is_not_done_is_given_up_when_it_is_due_and_no_other(steps):
         if step == "add":
             job = SimpleNamespace(name=len(jobs), due=timers.now + 1.0, future=Answer())
             jobs.append(job)
-            deadlines.add(job)
+            deadlines.add([job])
         elif isinstance(step, int):
             for job in jobs[step : step + 1]:
                 job.future.is_done = True
@@ -142,7 +142,7 @@ def test_a_thousand_that_are_served_in_time_cost_one_timer():
     deadlines = Deadlines(timers, given_up.append)
     for _ in range(1000):
         job = SimpleNamespace(due=timers.now + 1.0, future=Answer())
-        deadlines.add(job)
+        deadlines.add([job])
         assert len(deadlines._awaited) == 1, "who was served is let go"
         job.future.is_done = True
     timers.go_on(2.0)
