@@ -20,6 +20,7 @@ ROOT = Path(__file__).parents[1]
 FLOORS = {  # of the pure core: a module imports from lower floors only
     "frozen": -1,
     "arithmetic": 0,
+    "encodings": 0,
     "model": 0,
     "segments": 0,
     "shares": 0,

@@ -41,6 +41,12 @@ KNOWN = 256
 _LINE = b"POST /v1/send HTTP/1.1\r\n"
 _FIELD = re.compile(rb"[A-Za-z][A-Za-z0-9-]{0,40}: ?[\x21-\x7e][\x20-\x7e]*")
 _CHANNEL = re.compile(rb'"channel"\s*:\s*"(sms|email)"')
+_RECURRING = frozenset(
+    {
+        *{"host", "content-type", "content-length", "connection"},
+        *{"accept", "accept-encoding", "user-agent"},
+    }
+)
 _NOT_PLAIN = frozenset(
     {
         *{"connection", "proxy-connection", "keep-alive", "upgrade", "sec-websocket-key1"},
@@ -76,14 +82,14 @@ def read(data: bytes, connection: Connection) -> PlainRequest | None:
     if len(head) > _LARGEST_HEAD:
         return None
     fields: dict[str, tuple[str, str]] = {}
-    lines = head.split(b"\r\n")
-    for line in lines[1:]:
+    _, *lines = head.split(b"\r\n")
+    for line in lines:
         field = _known.get(line) or _read_field(line)
         if field is None:
             return None
         key, named = field
         fields[key] = named
-    if len(fields) + 1 < len(lines) or "host" not in fields:
+    if len(fields) < len(lines) or "host" not in fields:
         return None
     headers = CIMultiDict([*fields.values()])  # of a list it takes a third of the time
     if not body or headers.get(hdrs.CONTENT_LENGTH) != str(len(body)):
@@ -107,8 +113,8 @@ def _read_field(line: bytes) -> _Field | None:
     # Many clients ask for what HTTP/1.1 does anyway: `Connection: keep-alive`.
     if key in _NOT_PLAIN and (key != "connection" or value.lower() != "keep-alive"):
         return None
-    # A token is not kept, nor is what somebody offers as one.
-    if key != "authorization":
+    # No token is kept, nor what else may be a secret or is new in each request.
+    if key in _RECURRING:
         if len(_known) >= KNOWN:  # those that come again are soon back
             _known.clear()
         _known[line] = key, field
@@ -219,14 +225,14 @@ def _dump(answer: Answer, request: Asked) -> bytes:
     first = _first_lines(answer.status, answer.content_type, int(time.time()))
     more = "".join([f"{n}: {v}\r\n" for n, v in (answer.headers | marks(request)).items()])
     close = "Connection: close\r\n" if answer.close else ""
-    head = f"{first}{len(answer.body)}\r\n{more}{close}\r\n"
+    head = f"{first}Content-Length: {len(answer.body)}\r\n{more}{close}\r\n"
     return head.encode("ascii") + answer.body
 
 
 @lru_cache(maxsize=16)
 def _first_lines(status: int, content_type: str, second: int) -> str:
-    """What is the same in all answers of one kind within a second, up to the body's length."""
+    """What is the same in all answers of one kind within a second."""
     return (
         f"HTTP/1.1 {status} {HTTPStatus(status).phrase}\r\nContent-Type: {content_type}\r\n"
-        f"Date: {formatdate(second, usegmt=True)}\r\nServer: {SERVER}\r\nContent-Length: "
+        f"Date: {formatdate(second, usegmt=True)}\r\nServer: {SERVER}\r\n"
     )

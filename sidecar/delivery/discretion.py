@@ -8,14 +8,12 @@ answers, so it is looked at once, where it comes in.
 from __future__ import annotations
 
 import re
-from binascii import a2b_base64, a2b_hex
 from collections.abc import Callable, Collection, Iterator, Sequence
 from functools import lru_cache
-from html import unescape
-from string import ascii_letters, digits, hexdigits
+from string import ascii_letters, digits
 from unicodedata import normalize
-from urllib.parse import unquote
 
+from sidecar.delivery.encodings import decoded, in_every_way, only
 from sidecar.delivery.model import Message
 
 WITHHELD = "withheld"
@@ -31,32 +29,16 @@ _NOT_ASCII, _DASHES = re.compile(r"[^\x00-\x7f]"), re.compile("[\u2010-\u2015]")
 _NATIONAL = 9
 """Digits at a number's end that are its owner's, whatever the country's code in front of them."""
 
-# Few codes and no recipient are shorter once they are encoded: four digits; the same with
-# one thing between them; whatever is longer.
-_HEX_OF_TEXT = re.compile(r"(?:3[0-9]){4}|(?:[23][0-9A-Fa-f]){5}|(?:[2-7][0-9A-Fa-f]){6}")
-_HEX = re.compile(r"[0-9A-Fa-f]{8,}")
-_BASE64 = re.compile(r"[0-9A-Za-z+/]{8,}")
-_URL_SAFE = str.maketrans("-_", "+/")
-_ID = re.compile(r"[A-Z]{0,2}[0-9a-f-]*")
-"""What most ids are made of, and no base64 of digits: each third one begins with M, N or O."""
-_LEGIBLE = re.compile(rb"[ -~]{4,}")
-
-
-def _only(kept: bytes, other: bytes = b" ") -> bytes:
-    """A table for `bytes.translate`, which is many times as fast as a regular expression."""
-    return bytes(one if one in kept else other[0] for one in range(256))
-
 
 _NUMBERS, _LETTERS, _BETWEEN = digits.encode(), ascii_letters.encode(), b" ()-./"
-_SHAPE = _only(_LETTERS + _NUMBERS + b" -./", b"?").translate(
+_SHAPE = only(_LETTERS + _NUMBERS + b" -./", b"?").translate(
     bytes.maketrans(_LETTERS + _NUMBERS + b"/", b"a" * 26 + b"A" * 26 + b"0" * 10 + b".")
 )
 _CODES = re.compile(rf"[A0-]{{{SHORTEST_CODE},}}")
 # Narrower than in words, for the end of a sentence joins no numbers. It begins where a number does:
 # a try at each digit of a long one would be seconds for 8,000.
 _GROUPS = re.compile("0(?<!00)0*(?:(?: ?- ?|[ .])0+)+")
-_IN_MIXED, _IN_HEX = _only(_LETTERS + _NUMBERS), _only(hexdigits.encode(), b"0")
-_IN_BASE64 = _only(_LETTERS + _NUMBERS + b"+/-_", b"A").translate(bytes.maketrans(b"-_", b"+/"))
+_IN_MIXED = only(_LETTERS + _NUMBERS)
 
 Strike = Callable[[str], str]
 
@@ -71,35 +53,44 @@ def repeats(words: str, message: Message) -> bool:
     Quoted for a URL or for HTML, in hex and in base64 too: some gateways make ids that way.
     """
     told = _Told(message)
-    usual = len(words) <= LONG_ID and words.isascii() and "%" not in words and "&" not in words
-    if usual and not told.may_be_in(words):
+    if _is_usual_id(words) and not told.may_be_in(words):
         return False  # as of nearly every message
-    if told.is_in(words):
-        return True
-    is_hex = _HEX_OF_TEXT.search(words) is not None
-    if not is_hex and _ID.fullmatch(words):
-        return False
-    return any(told.is_in(text) for text in _decoded(words, is_hex=is_hex))
+    return told.is_in(words) or any(told.is_in(text) for text in decoded(words))
+
+
+def _is_usual_id(words: str) -> bool:
+    return (
+        len(words) <= LONG_ID
+        and words.isascii()
+        and _DIGIT.search(words) is not None
+        and "%" not in words
+        and "&" not in words
+    )
 
 
 class _Told:
-    """What must not be said again of a message.
+    """What must not be said again of a message; its text is read once, and only if need be.
 
     Whoever has a part in a text must not hold up everybody's sends with it: what is done with one
     grows no faster than it does.
     """
 
-    __slots__ = ("_codes", "_groups", "_mixed", "_text", "_to")
+    __slots__ = ("_codes", "_groups", "_is_read", "_mixed", "_text", "_to")
 
     def __init__(self, message: Message) -> None:
         self._to = message.to
-        self._text = text = message.text if message.text.isascii() else _plain(message.text)
+        self._text = message.text
+        self._is_read = False
+
+    def _read(self) -> None:
+        self._is_read = True
+        self._text = text = self._text if self._text.isascii() else _plain(self._text)
         shape = text.encode("ascii", "replace").translate(_SHAPE).decode()
-        codes, others, groups, mixed = _plan(shape)
-        self._codes = {text[place] for place in codes}
-        for code in {text[place] for place in others} if others else ():
+        numbers, others, groups, mixed = _plan(shape)
+        self._codes = {text[place] for place in numbers}
+        for code in {text[place] for place in others}:
             self._codes.update((code, *_NUMBER.findall(f"{code} {code.replace('-', '')}")))
-        self._groups = [_DIGITS.findall(text[place]) for place in groups] if groups else ()
+        self._groups = [_DIGITS.findall(text[place]) for place in groups]
         self._mixed: Collection[str] = ()
         if mixed or not text.isascii():
             lower = text.lower().encode("ascii", "replace")
@@ -110,7 +101,8 @@ class _Told:
 
         Where this is false, so is `is_in`: a few scans in place of many regular expressions.
         """
-        said = _in_every_way(words, few_capitals=not self._mixed)
+        self._read()
+        said = in_every_way(words, few_capitals=not self._mixed)
         text, close = said.decode("latin-1"), said.translate(None, _BETWEEN).decode("latin-1")
         for code in self._codes:
             if code in close or code in text:
@@ -139,6 +131,8 @@ class _Told:
         return len(words) >= SHORTEST_CODE and self._has_code_in(words, _close(words))
 
     def _has_code_in(self, words: str, close: str) -> bool:
+        if not self._is_read:
+            self._read()
         found = {code for code in self._codes if code in close or code in words}
         for groups in self._groups:
             found.update(_joined(groups, close))
@@ -162,22 +156,6 @@ def _is_mixed(run: str) -> bool:
     return LONG_CODE <= len(run) <= LONGEST_CODE and not run.isdigit() and not run.isalpha()
 
 
-def _in_every_way(words: str, *, few_capitals: bool) -> bytes:
-    """`words`, and all that hex and base64 may make of them, wherever in them it begins.
-
-    What is no digit of theirs is read as zeros, so no run has to be looked for; the spaces at the
-    end make every start come out even. Each third character begins with a capital in base64, or is
-    a small letter: two capitals at the beginning alone, as of Twilio's ids, make no other code.
-    """
-    said = words.ljust(len(words) + 7 & -4).encode()
-    hexed = said.translate(_IN_HEX)
-    ways = said + a2b_hex(hexed + hexed[1:-1])
-    if said[2 if few_capitals else 0 :].islower():
-        return ways
-    based = said.translate(_IN_BASE64)
-    return ways + a2b_base64(based + based[1:-3] + based[2:-2] + based[3:-1])
-
-
 def _plain(text: str) -> str:
     """The text with digits, letters, spaces and dashes of other widths as they usually are."""
     # Each by itself: of accents in a row, `normalize` takes the square of their number in time.
@@ -188,28 +166,6 @@ def _close(text: str) -> str:
     """The text without what may stand between the digits of a number, far sooner than by `re`."""
     text = text.replace("-", "").replace(" ", "").replace(".", "")
     return text.replace("(", "").replace(")", "").replace("/", "")
-
-
-def _decoded(words: str, *, is_hex: bool) -> Iterator[str]:
-    """Whatever `words` may mean to somebody who decodes them once; some may be hex if `is_hex`."""
-    if "%" in words:
-        yield unquote(words)
-    if "&" in words:
-        yield unescape(words)
-    for run in _HEX.findall(words) if is_hex else ():
-        for start in (0, 1):
-            yield from _legible(bytes.fromhex(run[start : len(run) - (len(run) - start) % 2]))
-    for run in _BASE64.findall(words.translate(_URL_SAFE)):
-        if not run.islower():  # a word
-            for start in range(4):
-                whole = (len(run) - start) // 4 * 4
-                tail = {2: "==", 3: "="}.get((len(run) - start) % 4, "")
-                yield from _legible(a2b_base64(run[start : start + whole + 3 * bool(tail)] + tail))
-
-
-def _legible(data: bytes) -> Iterator[str]:
-    if found := _LEGIBLE.findall(data):
-        yield b"\n".join(found).decode("ascii")
 
 
 def holds_recipient(words: str, to: str) -> bool:

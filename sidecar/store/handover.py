@@ -75,25 +75,25 @@ class Queue(Generic[J]):
 
     def get_waiting(self, limit: int) -> list[J]:
         """On the thread: what waits, `limit` of it at most, one of each lane after the other."""
-        lanes = [lane for lane in list(self._lanes.values()) if lane]
-        if len(lanes) == 1:  # as nearly always
-            lane = lanes[0]
-            found = [lane.popleft() for _ in range(min(limit, len(lane)))]
+        lanes = list(self._lanes.values())
+        if len(filled := [lane for lane in lanes if lane]) == 1:  # as nearly always
+            found = [filled[0].popleft() for _ in range(min(limit, len(filled[0])))]
         else:
-            found = self._in_turn(lanes, limit)
+            found = self._one_of_each(lanes, limit)
         self._got += len(found)
         return found
 
-    def _in_turn(self, lanes: list[deque[J]], limit: int) -> list[J]:
+    def _one_of_each(self, lanes: list[deque[J]], limit: int) -> list[J]:
         found: list[J] = []
-        while lanes and len(found) < limit:
-            self._turn %= len(lanes)
-            lane = lanes[self._turn]
-            found.append(lane.popleft())
+        empty = 0
+        while len(found) < limit and empty < len(lanes):
+            lane = lanes[self._turn % len(lanes)]
+            self._turn += 1
             if lane:
-                self._turn += 1
+                found.append(lane.popleft())
+                empty = 0
             else:
-                del lanes[self._turn]  # whoever is next stands in its place now
+                empty += 1
         return found
 
 

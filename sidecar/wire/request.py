@@ -16,13 +16,12 @@ _UNSAFE = bytes({*range(0x20), 0x7F} - {ord("\t")})
 _FRAMING = {"content-length", "transfer-encoding"}
 
 
-def admit_request(method: str, headers: Mapping[str, str], body: bytes) -> frozenset[str]:
-    """The names of the headers, in lower case. Raises for what must not go on a wire.
+def admit_request(method: str, headers: Mapping[str, str], body: bytes) -> None:
+    """Raise for what must not go on a wire, before anything does: `Misconfigured`, `Refused`.
 
-    That is `Misconfigured` or, for a body that is too long, `Refused`; the framing is the client's
-    own business, for a caller's could contradict it.
+    The framing is the client's own business: a caller's could contradict it.
     """
-    return _admitted(method, headers, body)[0]
+    _admitted(method, headers, body)
 
 
 def request_bytes(target: Target, method: str, headers: Mapping[str, str], body: bytes) -> bytes:
@@ -39,12 +38,13 @@ def request_bytes(target: Target, method: str, headers: Mapping[str, str], body:
 
 
 def _admitted(method: str, headers: Mapping[str, str], body: bytes) -> tuple[frozenset[str], bytes]:
-    """The names of the headers, and their lines."""
+    """The names of the headers in lower case, and their lines."""
     given = _admit_names(method, tuple(headers))
-    text = "".join([f"{name}: {value}\r\n" for name, value in headers.items()])
+    # Added up: in an f-string a value that is no text would be made one, and sent.
+    text = "".join([name + ": " + value + "\r\n" for name, value in headers.items()])
     lines = text.encode("utf-8", "surrogatepass")
-    # Of all that no value may hold there are the ends of the lines, and nothing else.
-    if len(lines) - len(lines.translate(None, _UNSAFE)) != 2 * len(headers):
+    unsafe = len(lines) - len(lines.translate(None, _UNSAFE))
+    if unsafe != 2 * len(headers):  # the ends of the lines are of them, and nothing else may be
         raise Misconfigured("a header's value holds a line break or another control character")
     if len(body) > REQUEST_LIMIT:
         raise Refused("the request is longer than 1 MiB")

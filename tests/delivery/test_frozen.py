@@ -125,3 +125,32 @@ def test_the_values_of_a_send_are_made_so(cls):
         name: value for name, value in values.items() if name != "extra"
     }
     assert cls(**values) == one
+
+
+class Named(Quick):
+    def shout(self):
+        return self.name.upper()
+
+
+@dataclass(frozen=True, slots=True)
+class Longer(Quick):
+    more: int = 7
+
+
+def test_a_subclass_is_made_in_its_own_way():
+    assert Named("a").shout() == "A"
+    assert (Longer("a", more=8).more, Longer("a").more, Longer("a").size) == (8, 7, 3)
+    assert Longer("a").seen is not Longer("a").seen
+    with pytest.raises(FrozenInstanceError):
+        Named("a").name = "b"
+    with pytest.raises(ValueError, match="no name"):
+        Named("")
+
+
+def test_what_it_cannot_make_it_does_not_take():
+    @dataclass(frozen=True, slots=True)
+    class Hidden:
+        size: int = field(init=False, default=3)
+
+    with pytest.raises(AssertionError):
+        made_quickly(Hidden)

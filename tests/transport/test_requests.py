@@ -46,6 +46,23 @@ async def test_a_request_arrives_as_it_was_given_and_carries_nothing_else(transp
     assert (reply.status, reply.headers["x-ID"], reply.json()) == (200, "1", {"id": "m-1"})
 
 
+@pytest.mark.parametrize("value", [None, 7, b"token"])
+async def test_a_header_that_is_no_text_is_never_made_one(transport, serve, value):
+    reached = []
+
+    async def note(_reader, writer):
+        reached.append(1)
+        writer.close()
+
+    port = await serve(note)
+    with pytest.raises(TypeError):
+        await transport.request(
+            "POST", f"http://127.0.0.1:{port}/", headers={"Authorization": value}, timeout=2.0
+        )
+    await asyncio.sleep(0)
+    assert not reached
+
+
 async def test_connections_are_kept_and_used_again(transport):
     class Counting(StubServer):
         connections = 0
