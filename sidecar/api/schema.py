@@ -193,12 +193,6 @@ def _must_be_address(address: str, name: Literal["to", "reply_to"]) -> None:
 def dump_delivery(delivery: Delivery) -> dict[str, Any]:
     """The one document of a delivery: in an answer, in `GET /v1/messages/{id}`, in a problem."""
     taken = delivery.receipt
-    attempts = [dump_attempt(attempt) for attempt in delivery.attempts]
-    if len(attempts) == 1:  # as nearly always: its cost is the whole, and nothing came twice
-        twice, cost = False, attempts[0]["cost"]
-    else:
-        twice = duplicate_possible(delivery.attempts)
-        cost = _dump_money(total_cost(delivery.attempts))
     document: dict[str, Any] = {
         "id": delivery.id,
         "status": str(delivery.status),  # `value` is looked up by Python, at three times the price
@@ -207,10 +201,10 @@ def dump_delivery(delivery: Delivery) -> dict[str, Any]:
         "recipient": delivery.recipient,
         "provider": taken.provider if taken else None,
         "provider_message_id": taken.provider_message_id if taken else None,
-        "attempts": attempts,
-        "duplicate_possible": twice,
+        "attempts": [dump_attempt(attempt) for attempt in delivery.attempts],
+        "duplicate_possible": duplicate_possible(delivery.attempts),
         "simulated": taken.simulated if taken else False,
-        "cost": cost,
+        "cost": _dump_money(total_cost(delivery.attempts)),
         "replayed": delivery.replayed,
     }
     if delivery.segments is not None:

@@ -134,7 +134,7 @@ def maybe_sent(attempts: Sequence[Attempt]) -> int:
 
 def duplicate_possible(attempts: Sequence[Attempt]) -> bool:
     """Whether the recipient may get the message more than once."""
-    return maybe_sent(attempts) > 1
+    return len(attempts) > 1 and maybe_sent(attempts) > 1
 
 
 def total_cost(attempts: Sequence[Attempt]) -> Money | None:

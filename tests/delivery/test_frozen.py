@@ -10,29 +10,23 @@ from sidecar.delivery.frozen import made_quickly
 from sidecar.delivery.model import Attempt, Delivery, Message
 
 
-@dataclass(frozen=True, slots=True)
-class Slow:
-    name: str
-    size: int = 3
-    secret: str = field(default="", repr=False)
-    seen: list[str] = field(default_factory=list, compare=False)
+def declared(called):
+    @dataclass(frozen=True, slots=True)
+    class Value:
+        name: str
+        size: int = 3
+        secret: str = field(default="", repr=False)
+        seen: list[str] = field(default_factory=list, compare=False)
 
-    def __post_init__(self):
-        if not self.name:
-            raise ValueError("no name")
+        def __post_init__(self):
+            if not self.name:
+                raise ValueError("no name")
+
+    Value.__name__ = Value.__qualname__ = called
+    return Value
 
 
-@made_quickly
-@dataclass(frozen=True, slots=True)
-class Quick:
-    name: str
-    size: int = 3
-    secret: str = field(default="", repr=False)
-    seen: list[str] = field(default_factory=list, compare=False)
-
-    def __post_init__(self):
-        if not self.name:
-            raise ValueError("no name")
+Slow, Quick = declared("Slow"), made_quickly(declared("Quick"))
 
 
 GIVEN = [
