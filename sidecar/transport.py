@@ -68,7 +68,8 @@ class Reply:
 
     def _has_long_number(self) -> bool:
         digits = self.body.translate(_DIGITS)
-        return _LONG in digits and _LONG_NUMBER.search(digits) is not None
+        # `in` of bytes raises and catches an error first, for what might have been a number.
+        return digits.find(_LONG) >= 0 and _LONG_NUMBER.search(digits) is not None
 
     def _lenient_json(self) -> object:
         """What Python reads beyond orjson: integers of any size, UTF-16, half surrogates, NaN."""

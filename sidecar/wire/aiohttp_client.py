@@ -94,7 +94,7 @@ class AiohttpClient:
                 if len(received) > REPLY_LIMIT:
                     response.close()
                     raise Unknown("the answer was longer than 256 KiB", code=response.status)
-            return Answer(response.status, response.headers, bytes(received))
+            return response.status, response.headers, bytes(received)
 
 
 class _Connector(aiohttp.TCPConnector):

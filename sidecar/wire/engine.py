@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import NamedTuple, Protocol
+from typing import Protocol
 
 from sidecar.wire.target import Target
 
@@ -16,12 +16,8 @@ NAMES_FOR = 30
 """Seconds that the addresses of a name are used again."""
 
 
-class Answer(NamedTuple):
-    """A complete reply: status, case-insensitive headers, body."""
-
-    status: int
-    headers: Mapping[str, str]
-    body: bytes
+Answer = tuple[int, Mapping[str, str], bytes]
+"""A complete reply: status, case-insensitive headers, body."""
 
 
 class Engine(Protocol):

@@ -23,14 +23,13 @@ from sidecar.network import (
 from sidecar.wire.connection import Connection, Unanswered
 from sidecar.wire.engine import KEPT_FOR, NAMES_FOR, Answer
 from sidecar.wire.request import request_bytes
-from sidecar.wire.target import Target
+from sidecar.wire.target import Origin, Target
 
 GOODBYE = 0.25
 """Seconds that peers get to answer the goodbye of TLS when everything is closed."""
 NAMES = 256
 """Names whose addresses are remembered."""
 _AGAIN = ("GET", "HEAD")
-Origin = tuple[bool, str, int]
 
 
 class LeanClient:

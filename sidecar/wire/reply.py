@@ -103,7 +103,7 @@ class ReplyReader:
     def answer(self) -> Answer:
         body = self._body
         whole = body[0] if len(body) == 1 else b"".join(body)
-        return Answer(self._status, Headers(self._headers), whole)
+        return self._status, Headers(self._headers), whole
 
     def feed(self, data: bytes) -> bool:
         """Whether the reply is whole now. Raises `Unknown` for what is no reply, or too long."""

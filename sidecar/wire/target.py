@@ -10,6 +10,9 @@ from yarl import URL
 from sidecar.delivery.errors import Misconfigured
 from sidecar.network import Found, admit_address, literal_address
 
+Origin = tuple[bool, str, int]
+"""Whether it is plain, host and port."""
+
 
 @dataclass(frozen=True, slots=True)
 class Target:
@@ -17,7 +20,7 @@ class Target:
 
     `host` is a name in ASCII (IDNA) or an address, `authority` what `Host` says, `path` has the
     query with it. `found` is the address that the host spells, or None for a name, which `resolve`
-    judges.
+    judges. Requests with the same `origin` may share a connection.
     """
 
     url: URL
@@ -27,11 +30,7 @@ class Target:
     authority: str
     path: str
     found: Found | None
-
-    @property
-    def origin(self) -> tuple[bool, str, int]:
-        """Requests with the same one may share a connection."""
-        return self.plain, self.host, self.port
+    origin: Origin
 
 
 def admit(url: str, *, allow_private: bool) -> Target:
@@ -63,4 +62,5 @@ def admit(url: str, *, allow_private: bool) -> Target:
             "http:// to a loopback or private one"
         )
     authority = parsed.host_port_subcomponent or host
-    return Target(parsed, plain, host, port, authority, parsed.raw_path_qs, found)
+    origin = plain, host, port
+    return Target(parsed, plain, host, port, authority, parsed.raw_path_qs, found, origin)
