@@ -5,6 +5,7 @@ pluggy neither isolates nor awaits: one that raises would keep the others from h
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -21,16 +22,18 @@ class Observers:
     def __init__(self, registry: Registry) -> None:
         self._hook = registry.hook
         self._delivery_ended = registry.hook.delivery_ended
+        self._known: Sequence[Any] = ()
+        self._listeners: Sequence[tuple[Any, Callable[[Delivery], None]]] = ()
 
     def delivery_ended(self, delivery: Delivery) -> None:
         """Tell of a delivery, then of every circuit that it changed."""
         # Asked each time: a reload may bring a plugin that listens.
-        for one in self._delivery_ended.get_hookimpls():
+        known = self._delivery_ended.get_hookimpls()
+        if known != self._known:
+            self._known, self._listeners = known, [(one, _listener(one)) for one in known]
+        for one, tell in self._listeners:
             try:
-                if one.argnames:
-                    one.function(delivery if _is_ours(one.plugin) else _copy(delivery))
-                else:
-                    one.function()
+                tell(delivery)
             except BaseException as error:  # noqa: BLE001  # a guest's SystemExit is not ours
                 _complain(one, "delivery_ended", error)
         for attempt in delivery.attempts:
@@ -51,8 +54,15 @@ class Observers:
                 _complain(one, hook, error)
 
 
-def _is_ours(observer: object) -> bool:
-    return type(observer).__module__.startswith("sidecar.")
+def _listener(one: Any) -> Callable[[Delivery], None]:
+    """What tells one observer of a delivery: ours of the very same, a guest of a copy."""
+    listener: Callable[..., None] = one.function
+    if not one.argnames:
+        return lambda _: listener()
+    # Made a text of: a guest's class may call itself anything, and nobody guards this.
+    if str(type(one.plugin).__module__).startswith("sidecar."):
+        return listener
+    return lambda delivery: listener(_copy(delivery))
 
 
 def _copy(delivery: Delivery) -> Delivery:

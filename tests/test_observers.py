@@ -59,3 +59,41 @@ def test_everyone_hears_although_one_breaks(capsys):
     Observers(registry).delivery_ended(delivery())
     assert first.heard == last.heard == ["m-1", ("one", "open")]
     assert "+1415" not in capsys.readouterr().out
+
+
+def test_who_comes_later_hears_of_what_ends_from_then_on():
+    registry = Registry()
+    first, last = Listener(), Listener()
+    observers = Observers(registry)
+    observers.delivery_ended(delivery("m-0"))
+    registry.register(first)
+    observers.delivery_ended(delivery("m-1"))
+    registry.register(last)
+    observers.delivery_ended(delivery("m-2"))
+    assert [heard for heard in first.heard if isinstance(heard, str)] == ["m-1", "m-2"]
+    assert [heard for heard in last.heard if isinstance(heard, str)] == ["m-2"]
+
+
+def test_a_hook_may_take_no_fact_at_all():
+    class HearsNothing:
+        times = 0
+
+        @hookimpl
+        def delivery_ended(self):
+            self.times += 1
+
+    registry, observer = Registry(), HearsNothing()
+    registry.register(observer)
+    Observers(registry).delivery_ended(delivery())
+    assert observer.times == 1
+
+
+def test_one_whose_class_is_of_no_module_is_a_guest_like_any_other():
+    class Odd(Listener):
+        __module__ = None
+
+    registry, odd, other = Registry(), Odd(), Listener()
+    registry.register(odd)
+    registry.register(other)
+    Observers(registry).delivery_ended(delivery())
+    assert odd.heard == other.heard == ["m-1", ("one", "open")]
