@@ -165,7 +165,7 @@ def _receipt_or_crash(answer: object) -> Result:
         return Result(Outcome.CRASHED, "the plugin returned a Receipt without a usable message id")
     if not (simulated is True or simulated is False):
         return Result(Outcome.CRASHED, "the plugin returned a Receipt whose `simulated` is no bool")
-    return Result(Outcome.ACCEPTED, message_id=plain, simulated=simulated)
+    return Result(Outcome.ACCEPTED, None, None, plain, simulated)
 
 
 def _is_usable(message_id: str) -> bool:

@@ -16,8 +16,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import lru_cache
+from typing import NamedTuple
 
-from sidecar.delivery.frozen import made_quickly
 from sidecar.delivery.model import Transition
 from sidecar.delivery.policy import Verdict
 
@@ -53,9 +53,7 @@ class BreakerSettings:
     enabled: bool = True
 
 
-@made_quickly
-@dataclass(frozen=True, slots=True)
-class Permit:
+class Permit(NamedTuple):
     """Leave to make one call. Give it back with `finish` or `cancel`."""
 
     number: int
@@ -137,15 +135,15 @@ class Breaker:
         """Tell the result of the call that `permit` allowed; `seconds` is how long it took."""
         if permit.epoch != self._epoch:
             return None
-        before = self.state
-        if verdict is Verdict.SUCCESS and self._is_slow(seconds):
+        slow = self.settings.slow_call
+        if slow is not None and seconds > slow and verdict is Verdict.SUCCESS:
             verdict = Verdict.FAILURE
         if self._mode is State.CLOSED:
             return self._in_closed(verdict)
         if self._trial is None or self._trial[0] != permit.number:
             return None  # disabled; or a probe whose lease ran out: another holds the trial now
         self._trial = None
-        return self._in_trial(before, verdict, permit)
+        return self._in_trial(self.state, verdict, permit)
 
     def cancel(self, permit: Permit) -> None:
         """Give the permit back; the call counts as nothing."""
@@ -184,7 +182,8 @@ class Breaker:
                 return self._open(Verdict.MISCONFIGURED)
         if self._failures >= self.settings.failure_threshold:
             return self._open(f"{self._failures} consecutive failures")
-        if self._rate_reached(failed=verdict is Verdict.FAILURE):
+        rate = self.settings.failure_rate
+        if rate is not None and self._rate_reached(rate, failed=verdict is Verdict.FAILURE):
             return self._open("failure rate")
         return None
 
@@ -250,13 +249,7 @@ class Breaker:
     def _trial_is_out(self) -> bool:
         return self._trial is not None and self._now() < self._trial[1]
 
-    def _is_slow(self, seconds: float) -> bool:
-        return self.settings.slow_call is not None and seconds > self.settings.slow_call
-
-    def _rate_reached(self, *, failed: bool) -> bool:
-        rate = self.settings.failure_rate
-        if rate is None:
-            return False
+    def _rate_reached(self, rate: float, *, failed: bool) -> bool:
         second = int(self._now())
         if not self._calls or self._calls[-1][0] != second:
             self._calls.append([second, 0, 0])

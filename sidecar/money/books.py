@@ -17,7 +17,7 @@ from sidecar.delivery.clock import Clock
 from sidecar.delivery.model import ZERO, Bill, Message, Money, SkipReason
 from sidecar.delivery.tariff import Tariff
 from sidecar.money.alarms import Alarms
-from sidecar.money.budget import Account, Budget, Today, Window
+from sidecar.money.budget import Account, Budget, Slate, Today, Window
 from sidecar.money.region import country_of
 from sidecar.store.costs import DayCosts
 
@@ -47,6 +47,7 @@ class Books:
         self._whole: Budget | None = None
         self._tills: WeakSet[ProviderTill] = WeakSet()
         self.budgets: dict[str, Budget | None] = {}
+        self.slates: set[Slate] = set()  # those with something on them
         self._clock = clock
         self._alarms = Alarms(tell)
         self._accounts: dict[_Name, Account] = {}
@@ -95,11 +96,16 @@ class Books:
         return self._today
 
     def account(self, name: str, currency: str, window: Window) -> Account:
+        self._wipe_slates()
         key = (name, currency, window)
         found = self._accounts.get(key)
         if found is None:
             found = self._accounts[key] = Account()
         return found
+
+    def _wipe_slates(self) -> None:
+        while self.slates:
+            self.slates.pop().wipe()
 
     def units_of(self, name: str) -> _Units:
         found = self._units.get(name)
@@ -129,6 +135,7 @@ class Books:
 
     def review(self) -> None:
         """Other budgets hold from now on: what was told of those before may be over."""
+        self._wipe_slates()
         for (name, currency, window), account in self._accounts.items():
             if not account.told:
                 continue
@@ -147,34 +154,33 @@ class Books:
 class Hold:
     """What one attempt keeps aside; see `sidecar.delivery.gate.Hold`."""
 
-    __slots__ = ("_accounts", "_amount", "_till", "_units", "bill")
+    __slots__ = ("_amount", "_slate", "_till", "_units", "bill")
 
     def __init__(self, till: ProviderTill, bill: Bill) -> None:
         self.bill = bill
         self._till: ProviderTill | None = till
         self._amount = bill.cost.amount if bill.cost is not None else ZERO
-        # These very accounts: a window that turns meanwhile begins with others.
-        self._accounts: Sequence[Account] = ()
-        if self._amount:
-            self._accounts = till.accounts()
-        else:
-            till.books.today()
+        # Of these very accounts: a window that turns meanwhile begins with others.
+        self._slate = till.slate()
         self._units = till.books.units_of(till.name)
         self._units.held += bill.units
-        for account in self._accounts:
-            account.held += self._amount
+        if self._amount:
+            self._slate.held += self._amount
+            till.books.slates.add(self._slate)
 
     def settle(self, *, billable: bool) -> None:
         if (till := self._till) is None:
             return
         self._till = None
-        units, amount = self.bill.units, self._amount
+        units, amount, slate = self.bill.units, self._amount, self._slate
         self._units.held -= units
-        self._units.used += units if billable else 0
-        for account in self._accounts:
-            account.held -= amount
+        if billable:
+            self._units.used += units
+        if amount:
+            slate.held -= amount
             if billable:
-                account.spent += amount
+                slate.spent += amount
+            till.books.slates.add(slate)
         if billable and till.is_limited:
             till.books.look(till)
 
@@ -189,7 +195,7 @@ class ProviderTill:
         self.budget = budget
         self.is_limited = budget is not None or books.whole is not None
         self._bills: dict[int, Bill] = {}  # by units, where nothing else decides
-        self._accounts: tuple[Today | None, Sequence[Account]] = (None, ())
+        self._slate: tuple[Today | None, Slate] = (None, Slate())
 
     def quote(self, message: Message) -> Bill:
         tariff = self.tariff
@@ -253,18 +259,18 @@ class ProviderTill:
         units = self.books.units_of(self.name)
         return max(0, self.tariff.free_per_month - units.used - units.held)
 
-    def accounts(self) -> Sequence[Account]:
-        """Where one more message is written down: its own windows, and those of the whole."""
+    def slate(self) -> Slate:
+        """Where one more message is written down, for its own windows and those of the whole."""
         today = self.books.today()
-        if self._accounts[0] is not today:
+        if self._slate[0] is not today:
             currency = self.tariff.currency
             found = [
                 self.books.account(whose, currency, window)
                 for whose in (self.name, WHOLE)
                 for window in Window
             ]
-            self._accounts = (today, found)
-        return self._accounts[1]
+            self._slate = (today, Slate(found))
+        return self._slate[1]
 
     def _exceeded(self, message: Message | None) -> Sequence[tuple[str, Window, Decimal]]:
         """Whose windows this message does not fit any more."""

@@ -21,10 +21,23 @@ def under_way(provider: str, kind: str, at: float, bill: Bill | None = None) -> 
     Unless somebody comes back to say how it ended, it may have put the message on its way, and is
     billed.
     """
-    if bill is None:
-        return Attempt(provider, kind, Outcome.UNKNOWN, at, reason=CUT_OFF)
+    cost, units = (None, 0) if bill is None else (bill.cost, bill.units)
+    # By position, as each send makes one: keywords cost as much again as the value itself.
     return Attempt(
-        provider, kind, Outcome.UNKNOWN, at, reason=CUT_OFF, cost=bill.cost, units=bill.units
+        provider,
+        kind,
+        Outcome.UNKNOWN,
+        at,
+        0.0,
+        CUT_OFF,
+        None,
+        None,
+        False,
+        cost,
+        None,
+        False,
+        None,
+        units,
     )
 
 
