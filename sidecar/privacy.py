@@ -9,6 +9,8 @@ from hashlib import sha256
 from pathlib import Path
 
 KEY_BYTES = 32
+PURPOSES = ("body", "key", "recipient")
+"""What is hashed."""
 _BLOCK = 64
 _INNER, _OUTER = (bytes(byte ^ pad for byte in range(256)) for pad in (0x36, 0x5C))
 
@@ -33,18 +35,21 @@ class Fingerprint:
 
     def __init__(self, key: bytes, *, is_new: bool = False) -> None:
         self.is_new = is_new  # its key was made just now
-        # RFC 2104 by hand, at half the price of `hmac`, which looks its algorithm up every time.
+        # RFC 2104 by hand, at a third of the price of `hmac`, which looks its algorithm up every
+        # time. What each hash begins with is hashed once; a copy costs less than a beginning.
         if len(key) > _BLOCK:
             key = sha256(key).digest()
         block = key.ljust(_BLOCK, b"\0")
-        self._inner = block.translate(_INNER)
-        self._outer = block.translate(_OUTER)
+        self._outer = sha256(block.translate(_OUTER))
+        inner = block.translate(_INNER)
+        self._inner = {name: sha256(b"%b%b\0" % (inner, name.encode())) for name in PURPOSES}
 
     def of(self, purpose: str, value: bytes | str) -> str:
         """32 hex digits for `value`; `purpose` keeps equal values of different fields apart."""
-        data = value.encode() if isinstance(value, str) else value
-        inner = sha256(b"%b%b\0%b" % (self._inner, purpose.encode(), data)).digest()
-        return sha256(self._outer + inner).hexdigest()[:32]
+        inner, outer = self._inner[purpose].copy(), self._outer.copy()
+        inner.update(value.encode() if isinstance(value, str) else value)
+        outer.update(inner.digest())
+        return outer.hexdigest()[:32]
 
     @classmethod
     def beside(cls, log: str) -> Fingerprint:
