@@ -116,6 +116,27 @@ def test_what_leaves_a_doubt_is_aiohttps(data):
     assert express.read(data, NOBODY) is None
 
 
+def test_a_head_that_comes_again_is_read_once_and_its_body_anew():
+    one, other = (express.read(send_request(b'{"a": %d}' % n), NOBODY) for n in (1, 2))
+    assert one.headers is other.headers
+    assert (one.body, other.body) == (b'{"a": 1}', b'{"a": 2}')
+    assert express.read(send_request(b'{"a": 1}') + b"x", NOBODY) is None
+    assert express.read(send_request(b'{"a": 1}')[:-1], NOBODY) is None
+
+
+@pytest.mark.parametrize("header", ["Authorization: Bearer x", "Idempotency-Key: a", "X-A: b"])
+def test_no_head_is_remembered_with_what_may_be_a_secret(header):
+    one, other = (express.read(send_request(SEND, header), NOBODY) for _ in range(2))
+    assert one.headers is not other.headers
+    assert one.headers == other.headers
+
+
+def test_few_heads_are_remembered():
+    for n in range(3 * express.KNOWN_HEADS):
+        assert express.read(send_request(SEND, f"User-Agent: {n}"), NOBODY) is not None
+        assert len(express._known_heads) <= express.KNOWN_HEADS
+
+
 # What is answered
 
 
