@@ -39,16 +39,16 @@ class Entries:
 
     def claim(self, wish: Wish, body_hash: str, key_hash: str | None) -> Claim:
         """What is claimed; the hashes are of the wish's body and key."""
-        message = wish.message
+        message, at = wish.message, self._clock.time()
         # By position, as each send makes one: keywords cost as much again as the value itself.
         return Claim(
-            message.id or self._new_id(),
+            message.id or _new_id(at),
             message.channel,
             message.purpose,
             mask(message.to),
             self._fingerprint.of("recipient", message.to),
             body_hash,
-            self._clock.time(),
+            at,
             key_hash,
             count_segments(message.text).count if message.channel == "sms" else None,
         )
@@ -82,9 +82,10 @@ class Entries:
             logged,
         )
 
-    def _new_id(self) -> str:
-        # Milliseconds first: ids in the order of time append to the log's index.
-        return f"otp_{int(self._clock.time() * 1000):012x}{random_hex(6)}"
+
+def _new_id(at: float) -> str:
+    # Milliseconds first: ids in the order of time append to the log's index.
+    return f"otp_{int(at * 1000):012x}{random_hex(6)}"
 
 
 def _reason(attempts: Sequence[Attempt]) -> str | None:
