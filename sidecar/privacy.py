@@ -35,7 +35,7 @@ class Fingerprint:
 
     def __init__(self, key: bytes, *, is_new: bool = False) -> None:
         self.is_new = is_new  # its key was made just now
-        # RFC 2104 by hand, at a third of the price of `hmac`, which looks its algorithm up every
+        # RFC 2104 by hand, at half the price of `hmac`, which looks its algorithm up every
         # time. What each hash begins with is hashed once; a copy costs less than a beginning.
         if len(key) > _BLOCK:
             key = sha256(key).digest()

@@ -113,4 +113,5 @@ def json_answer(
     document: Any, status: int = 200, headers: Mapping[str, str] | None = None
 ) -> Answer:
     """A JSON document."""
-    return Answer(status, orjson.dumps(document), headers=dict(headers) if headers else {})
+    sent = dict(headers) if headers else {}
+    return Answer(status, orjson.dumps(document), "application/json", sent)
