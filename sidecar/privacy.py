@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import errno
+import hmac
 import os
 import secrets
-from hashlib import sha256
 from pathlib import Path
 
 KEY_BYTES = 32
 PURPOSES = ("body", "key", "recipient")
 """What is hashed."""
-_BLOCK = 64
-_INNER, _OUTER = (bytes(byte ^ pad for byte in range(256)) for pad in (0x36, 0x5C))
 
 
 def mask(recipient: str) -> str:
@@ -35,21 +33,14 @@ class Fingerprint:
 
     def __init__(self, key: bytes, *, is_new: bool = False) -> None:
         self.is_new = is_new  # its key was made just now
-        # RFC 2104 by hand, at half the price of `hmac`, which looks its algorithm up every
-        # time. What each hash begins with is hashed once; a copy costs less than a beginning.
-        if len(key) > _BLOCK:
-            key = sha256(key).digest()
-        block = key.ljust(_BLOCK, b"\0")
-        self._outer = sha256(block.translate(_OUTER))
-        inner = block.translate(_INNER)
-        self._inner = {name: sha256(b"%b%b\0" % (inner, name.encode())) for name in PURPOSES}
+        # Copies: to begin anew costs twice as much, for `hmac` looks its algorithm up every time.
+        self._keyed = {name: hmac.new(key, f"{name}\0".encode(), "sha256") for name in PURPOSES}
 
     def of(self, purpose: str, value: bytes | str) -> str:
         """32 hex digits for `value`; `purpose` keeps equal values of different fields apart."""
-        inner, outer = self._inner[purpose].copy(), self._outer.copy()
-        inner.update(value.encode() if isinstance(value, str) else value)
-        outer.update(inner.digest())
-        return outer.hexdigest()[:32]
+        keyed = self._keyed[purpose].copy()
+        keyed.update(value.encode() if isinstance(value, str) else value)
+        return keyed.hexdigest()[:32]
 
     @classmethod
     def beside(cls, log: str) -> Fingerprint:

@@ -21,8 +21,6 @@ CALLS = 32
 """Calls that are remembered, for one day and access. Their addresses are AWS's, and name our own
 sender at most: no recipient is in them."""
 _DEFAULT_PORTS = {"http": 80, "https": 443}
-_BLOCK = 64
-_INNER, _OUTER = (bytes(byte ^ pad for byte in range(256)) for pad in (0x36, 0x5C))
 _What = tuple[str, str, str | None, str | None]
 """Method, address, content type and target of a call."""
 
@@ -47,8 +45,7 @@ class _Call(NamedTuple):
 class _Day:
     """What the signatures of one UTC day have in common, for one access.
 
-    `inner` and `outer` are the key as HMAC-SHA-256 (RFC 2104) takes it in: by hand it is half the
-    price of `hmac`, which looks its algorithm up every time.
+    `keyed` has the key taken in: a copy costs half of what `hmac` does that begins anew.
     """
 
     access: Access
@@ -56,13 +53,14 @@ class _Day:
     scope: str
     token: dict[str, str] = field(repr=False)
     token_line: str = field(repr=False)
-    inner: bytes = field(repr=False)
-    outer: bytes = field(repr=False)
+    keyed: hmac.HMAC = field(repr=False)
     calls: dict[_What, _Call] = field(default_factory=dict, repr=False)
 
     def mac(self, told: str) -> str:
         """The signature of `told`, in hex."""
-        return sha256(self.outer + sha256(self.inner + told.encode()).digest()).hexdigest()
+        keyed = self.keyed.copy()
+        keyed.update(told.encode())
+        return keyed.hexdigest()
 
 
 class Signer:
@@ -116,9 +114,8 @@ class Signer:
         token = access.keys.token
         sent = {"X-Amz-Security-Token": token} if token else {}
         line = f"x-amz-security-token:{' '.join(token.split())}\n" if token else ""
-        block = key.ljust(_BLOCK, b"\0")
-        inner, outer = block.translate(_INNER), block.translate(_OUTER)
-        return _Day(access, date, "/".join(scope), sent, line, inner, outer)
+        keyed = hmac.new(key, digestmod="sha256")
+        return _Day(access, date, "/".join(scope), sent, line, keyed)
 
 
 def _prepared(day: _Day, what: _What) -> _Call:
