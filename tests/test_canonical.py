@@ -95,7 +95,7 @@ FACTS = st.dictionaries(
 )
 
 
-@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.sampled_from(["info", "warning"]), FACTS, TEXTS)
 @example("info", {"id": 'a "cänary"sec\\ret\n'}, "r-1")
 def test_the_short_way_writes_what_the_long_one_does(out, level, facts, request_id):

@@ -7,7 +7,7 @@ import subprocess
 import sys
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
 
@@ -29,7 +29,6 @@ def page(registry):
     return re.sub(r"(?m)^(\w+_created.* )\S+$", r"\1when", generate_latest(registry).decode())
 
 
-@settings(deadline=None)  # a busy machine is no fault
 @given(st.lists(st.tuples(VALUES, SECONDS), max_size=30))
 def test_the_page_is_prometheus_clients_own_to_the_byte(events):
     ours, theirs = CollectorRegistry(), CollectorRegistry()

@@ -10,9 +10,7 @@ from hypothesis import strategies as st
 from sidecar import ConfigError
 from sidecar.config import Config, effective
 
-RULES = settings(
-    max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+RULES = settings(max_examples=200, suppress_health_check=[HealthCheck.function_scoped_fixture])
 PATIENCE = 20.0
 """Seconds of processor time; what these files once took was minutes."""
 

@@ -72,9 +72,7 @@ def test_a_secret_in_a_duplicate(faults_of):
     assert CANARY not in "\n".join(found)
 
 
-@settings(
-    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     secret=st.text(st.characters(codec="utf-8", exclude_characters="\0"), min_size=6, max_size=40),
     line=st.sampled_from(WRONG),

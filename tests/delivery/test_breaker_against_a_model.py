@@ -199,6 +199,4 @@ class BreakerBesideItsModel(RuleBasedStateMachine):
 
 
 TestBreakerBesideItsModel = BreakerBesideItsModel.TestCase
-TestBreakerBesideItsModel.settings = settings(
-    max_examples=150, stateful_step_count=40, deadline=None
-)
+TestBreakerBesideItsModel.settings = settings(max_examples=150, stateful_step_count=40)

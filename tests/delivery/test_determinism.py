@@ -10,7 +10,7 @@ from harness.replay import STEPS, play
 scripts = st.lists(st.sampled_from(sorted(STEPS)), max_size=12)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(plan=st.fixed_dictionaries({"a": scripts, "b": scripts}), seed=st.integers(0, 2**16))
 def test_the_same_script_clock_and_seed_give_the_same_log(plan, seed):
     first = asyncio.run(play(plan, seed))

@@ -95,7 +95,7 @@ async def test_one_who_is_cancelled_gives_up_only_its_own_step():
 plans = st.lists(st.tuples(st.sampled_from("abc"), st.integers(1, 5)), min_size=1, max_size=20)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(plans)
 def test_everyone_arrives_and_nothing_turns_on_afterwards(plan):
     async def all_of_them():
@@ -120,7 +120,6 @@ doings = st.lists(
 )
 
 
-@settings(deadline=None)
 @given(doings)
 def test_it_is_shared_exactly_where_two_are_at_work_or_have_been_within_a_second(doings):
     async def play():

@@ -273,7 +273,6 @@ CHANGES = st.lists(
 
 @settings(
     max_examples=150,
-    deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 @given(changes=CHANGES)

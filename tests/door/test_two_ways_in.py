@@ -67,7 +67,7 @@ def nearly_plain(draw):
     return bytes(data)
 
 
-@settings(max_examples=1000, deadline=None)
+@settings(max_examples=1000)
 @given(nearly_plain())
 def test_what_is_taken_for_plain_is_the_same_request_to_aiohttp(data):
     request = express.read(data, NOBODY)

@@ -229,7 +229,7 @@ class BooksAndALedger(RuleBasedStateMachine):
 
 
 TestBooksAndALedger = BooksAndALedger.TestCase
-TestBooksAndALedger.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)
+TestBooksAndALedger.settings = settings(max_examples=60, stateful_step_count=40)
 
 
 async def test_fifty_tasks_at_once(books):

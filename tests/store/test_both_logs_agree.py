@@ -161,6 +161,5 @@ TestBothLogs = BothLogs.TestCase
 TestBothLogs.settings = settings(
     max_examples=40,
     stateful_step_count=30,
-    deadline=None,
     suppress_health_check=list(HealthCheck),
 )

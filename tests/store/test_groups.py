@@ -67,7 +67,7 @@ def delivery(id, status):  # noqa: A002  # the field's name
     return Delivery(id, "sms", "otp", status, NOW, NOW + 1, attempts, reason="\ud800 it")
 
 
-@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=200, suppress_health_check=[HealthCheck.too_slow])
 @given(steps)
 @example(twice(("x", "k1"), ("x", "k2")))
 @example(twice(("x", "k1"), ("x", None)))

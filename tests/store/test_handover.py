@@ -16,7 +16,7 @@ turns = st.lists(
 )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(turns=turns, limit=st.integers(0, 3))
 def test_whatever_is_put_in_is_served_once_and_in_order(turns, limit):
     async def scenario():

@@ -76,7 +76,7 @@ EXACT = WHOLE[:14]
 """Without surplus: where it comes in a piece of its own, the connection has to see it."""
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(st.sampled_from(EXACT), st.lists(st.integers(0, 400), max_size=12))
 def test_it_does_not_matter_where_a_reply_is_cut(case, cuts):
     raw, expected = case
@@ -159,7 +159,7 @@ def test_nothing_is_read_without_end(endless):
             reader.feed(endless[-1:] * 1000)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(st.lists(st.binary(max_size=80), max_size=5), st.booleans())
 def test_no_bytes_break_the_reader(pieces, begun):
     with contextlib.suppress(Unknown):
