@@ -59,10 +59,17 @@ def _listener(one: Any) -> Callable[[Delivery], None]:
     listener: Callable[..., None] = one.function
     if not one.argnames:
         return lambda _: listener()
-    # Made a text of: a guest's class may call itself anything, and nobody guards this.
-    if str(type(one.plugin).__module__).startswith("sidecar."):
+    if _is_ours(one.plugin):
         return listener
     return lambda delivery: listener(_copy(delivery))
+
+
+def _is_ours(observer: object) -> bool:
+    # A guest's class may call itself anything, and may fail to: it must not silence the others.
+    try:
+        return str(type(observer).__module__).startswith("sidecar.")
+    except BaseException:  # noqa: BLE001  # a guest's SystemExit is not ours
+        return False
 
 
 def _copy(delivery: Delivery) -> Delivery:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from sidecar import hookimpl
 from sidecar.delivery.model import Attempt, Delivery, Outcome, Status, Transition
 from sidecar.observers import Observers
@@ -88,9 +90,15 @@ def test_a_hook_may_take_no_fact_at_all():
     assert observer.times == 1
 
 
-def test_one_whose_class_is_of_no_module_is_a_guest_like_any_other():
+class Unreadable:
+    def __str__(self):
+        raise SystemExit
+
+
+@pytest.mark.parametrize("module", [None, Unreadable()])
+def test_one_whose_class_is_of_no_module_is_a_guest_like_any_other(module):
     class Odd(Listener):
-        __module__ = None
+        __module__ = module
 
     registry, odd, other = Registry(), Odd(), Listener()
     registry.register(odd)

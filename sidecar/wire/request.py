@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping
 from functools import lru_cache
 
 from sidecar.delivery.errors import Misconfigured, Refused
@@ -21,46 +21,34 @@ def admit_request(method: str, headers: Mapping[str, str], body: bytes) -> None:
 
     The framing is the client's own business: a caller's could contradict it.
     """
-    _admit(method, headers, body)
-    _encoded([*_lines_of(headers), ""])
+    _admitted(method, headers, body)
 
 
 def request_bytes(target: Target, method: str, headers: Mapping[str, str], body: bytes) -> bytes:
     """Head and body in one piece; the bytes are those of aiohttp's. Raises as `admit_request`."""
-    given = _admit(method, headers, body)
-    lines = [f"{method} {target.path} HTTP/1.1"]
-    if "host" not in given:
-        lines.append(f"Host: {target.authority}")
-    lines += _lines_of(headers)
-    if "accept" not in given:
-        lines.append("Accept: */*")
-    if body or method not in ("GET", "HEAD"):
-        lines.append(f"Content-Length: {len(body)}")
-    if "content-type" not in given and (body or method == "POST"):
-        lines.append("Content-Type: application/octet-stream")
-    lines += ("", "")
-    return _encoded(lines) + body
+    given, lines = _admitted(method, headers, body)
+    host = "" if "host" in given else f"Host: {target.authority}\r\n"
+    accept = "" if "accept" in given else "Accept: */*\r\n"
+    framed = bool(body) or method not in ("GET", "HEAD")
+    length = f"Content-Length: {len(body)}\r\n" if framed else ""
+    typed = "content-type" in given or not (body or method == "POST")
+    kind = "" if typed else "Content-Type: application/octet-stream\r\n"
+    first = f"{method} {target.path} HTTP/1.1\r\n{host}"
+    return b"%b%b%b%b" % (first.encode(), lines, f"{accept}{length}{kind}\r\n".encode(), body)
 
 
-def _admit(method: str, headers: Mapping[str, str], body: bytes) -> frozenset[str]:
-    """The names of the headers in lower case."""
+def _admitted(method: str, headers: Mapping[str, str], body: bytes) -> tuple[frozenset[str], bytes]:
+    """The names of the headers in lower case, and their lines."""
     given = _admit_names(method, tuple(headers))
+    # Joined: in an f-string a value that is no text would be made one, and sent.
+    text = "\r\n".join([*map(": ".join, headers.items()), ""])
+    lines = text.encode("utf-8", "surrogatepass")
+    unsafe = len(lines) - len(lines.translate(None, _UNSAFE))
+    if unsafe != 2 * len(headers):  # the ends of the lines are of them, and nothing else may be
+        raise Misconfigured("a header's value holds a line break or another control character")
     if len(body) > REQUEST_LIMIT:
         raise Refused("the request is longer than 1 MiB")
-    return given
-
-
-def _lines_of(headers: Mapping[str, str]) -> Iterator[str]:
-    # Joined: in an f-string a value that is no text would be made one, and sent.
-    return map(": ".join, headers.items())
-
-
-def _encoded(lines: Sequence[str]) -> bytes:
-    """The lines with their ends between them, and no other."""
-    head = "\r\n".join(lines).encode("utf-8", "surrogatepass")
-    if len(head) - len(head.translate(None, _UNSAFE)) != 2 * (len(lines) - 1):
-        raise Misconfigured("a header's value holds a line break or another control character")
-    return head
+    return given, lines
 
 
 @lru_cache(maxsize=256)
