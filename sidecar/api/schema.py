@@ -222,8 +222,7 @@ def dump_attempt(attempt: Attempt) -> dict[str, Any]:
         "reason": attempt.reason,
         "provider_code": attempt.provider_code,
         "started_at": attempt.started_at,
-        # Six decimals; `round` by its second argument takes three times as long.
-        "seconds": round(attempt.seconds * 1_000_000) / 1_000_000,
+        "seconds": round(attempt.seconds, 6),
         "provider_message_id": attempt.provider_message_id,
         "circuit": attempt.circuit,
         "simulated": attempt.simulated,
