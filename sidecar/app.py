@@ -199,6 +199,7 @@ class Sidecar:
         )
         self._front = Front(face, server, self.config.limits.in_flight, self._metrics.shed)
         self._stack.push_async_callback(self._front.close)
+        self.watch.start()  # before the first request: what waited in the socket is told by it
         try:
             await self._front.open()
         except ListenError as error:

@@ -51,7 +51,6 @@ async def serve(sidecar: Sidecar, started: float) -> None:
     await _started(sidecar, last_resort)
     _spare_the_collector()
     _announce(sidecar, time.monotonic() - started)
-    sidecar.watch.start()
     await first
     structlog.get_logger().info("stopping")
     await _stop(sidecar, second)

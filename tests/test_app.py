@@ -60,3 +60,17 @@ async def test_background_work_that_dies_is_told_at_once(tmp_path, monkeypatch):
     assert line["error"].startswith("ZeroDivisionError at test_app.py:")
     assert "keep_tidy" in line["work"]
     assert [one["event"] for one in told].count("work_ended") == 1
+
+
+async def test_the_loop_is_watched_as_soon_as_anybody_can_ask(tmp_path):
+    path = tmp_path / "providers.yaml"
+    path.write_text(TEXT + "server: {listen: 127.0.0.1:0}")
+    registry = Registry()
+    config = load(path, environ={}, provider_class=registry.provider_class)
+    clock = ManualClock()
+    sidecar = app.Sidecar(config, registry, clock=clock)
+    await sidecar.start()
+    listening = clock.monotonic()
+    clock.advance(3.0)  # the process stands still before it says that it is ready
+    assert sidecar.watch.arrival(lambda: None) == listening
+    await sidecar.stop()

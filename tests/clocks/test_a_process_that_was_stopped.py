@@ -6,6 +6,7 @@ import http.client
 import json
 import socket
 import threading
+from contextlib import ExitStack, closing
 
 import pytest
 
@@ -27,16 +28,30 @@ def two(vendor):
     return first, second, config("sms", twilio(first.url), twilio(second.url, "second"))
 
 
-def over_tcp(sidecar):
-    return http.client.HTTPConnection("127.0.0.1", sidecar.port, timeout=PATIENCE)
+@pytest.fixture
+def over_tcp():
+    with ExitStack() as opened:
+
+        def connect(sidecar):
+            connection = http.client.HTTPConnection("127.0.0.1", sidecar.port, timeout=PATIENCE)
+            return opened.enter_context(closing(connection))
+
+        yield connect
 
 
-def over_unix(path):
-    connection = http.client.HTTPConnection("localhost", timeout=PATIENCE)
-    connection.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    connection.sock.settimeout(PATIENCE)
-    connection.sock.connect(str(path))
-    return connection
+@pytest.fixture
+def over_unix():
+    with ExitStack() as opened:
+
+        def connect(path):
+            connection = http.client.HTTPConnection("localhost", timeout=PATIENCE)
+            opened.enter_context(closing(connection))
+            connection.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+            connection.sock.settimeout(PATIENCE)
+            connection.sock.connect(str(path))
+            return connection
+
+        yield connect
 
 
 def answer(connection):
@@ -63,7 +78,7 @@ def test_a_send_under_way_tries_no_other_provider_after_its_deadline(start, two)
 
 
 @pytest.mark.parametrize("kept_alive", [False, True])
-def test_what_waited_in_the_socket_past_its_deadline_is_not_sent(start, two, kept_alive):
+def test_what_waited_in_the_socket_past_its_deadline_is_not_sent(start, two, over_tcp, kept_alive):
     first, second, text = two
     sidecar = start(text)
     early, patient = over_tcp(sidecar), over_tcp(sidecar)
@@ -83,11 +98,9 @@ def test_what_waited_in_the_socket_past_its_deadline_is_not_sent(start, two, kep
     assert answer(late)[0] == 200, "it came in the last moment, and has its time before it"
     assert len(first.requests) + len(second.requests) == 2
     assert sidecar.send(deadline=1).status == 200
-    for connection in (early, patient, late):
-        connection.close()
 
 
-def test_a_refused_one_may_be_sent_again_under_its_key(start, two):
+def test_a_refused_one_may_be_sent_again_under_its_key(start, two, over_tcp):
     first, _, text = two
     sidecar = start(text)
     early = over_tcp(sidecar)
@@ -96,13 +109,14 @@ def test_a_refused_one_may_be_sent_again_under_its_key(start, two):
         early.request("POST", "/v1/send", body(deadline=1), keyed)
         let_pass(STOP)
     assert answer(early)[0] == 504
-    early.close()
     again = sidecar.send(deadline=1, headers={"Idempotency-Key": "k-1"})
     assert (again.status, again.json["replayed"]) == (200, False)
     assert len(first.requests) == 1
 
 
-def test_on_a_unix_socket_nothing_tells_so_the_worst_is_taken(tmp_path, environ, two, request):
+def test_on_a_unix_socket_nothing_tells_so_the_worst_is_taken(
+    tmp_path, environ, two, over_unix, request
+):
     first, second, text = two
     path = tmp_path / "api.sock"
     (tmp_path / "providers.yaml").write_text(f"server: {{listen: 'unix:{path}'}}\n{text}")
@@ -116,16 +130,12 @@ def test_on_a_unix_socket_nothing_tells_so_the_worst_is_taken(tmp_path, environ,
         let_pass(STOP)
     assert answer(early)[0] == 504
     assert answer(patient)[0] == 200
-    early.close()
-    patient.close()
     assert len(first.requests) + len(second.requests) == 1
 
     def well_again():
         connection = over_unix(path)
         connection.request("POST", "/v1/send", body(deadline=1), HEADERS)
-        status = answer(connection)[0]
-        connection.close()
-        return status == 200
+        return answer(connection)[0] == 200
 
     wait_for(well_again, "sends to be taken as before")
     assert sidecar.stop() == 0
