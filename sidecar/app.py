@@ -15,6 +15,7 @@ from sidecar import logs, memory, transport
 from sidecar.alerts.bureau import Bureau
 from sidecar.api.door import Door
 from sidecar.api.edge import Face
+from sidecar.api.recipients import have_libraries
 from sidecar.blame import Blame
 from sidecar.canonical import CanonicalLine
 from sidecar.config import Config
@@ -111,6 +112,7 @@ class Sidecar:
             await self._open_log()
             await open_all(self.links())
             await self._listen()
+            self._keep(have_libraries)
             if self._reloads:
                 self._rotation.watch(self._world)
                 self._keep(self._reloader.run)

@@ -61,9 +61,10 @@ def health(ready: bool, wait: str, url: str) -> None:
 @click.pass_obj
 def run(started: float | None, config: Path) -> None:
     """Serve, until SIGTERM or Ctrl-C."""
-    from sidecar.thrift import import_structlog
+    from sidecar.thrift import import_aiohttp, import_structlog
 
     import_structlog()  # before the first that imports it
+    import_aiohttp()
     from sidecar import app, crash, logs, runner
     from sidecar.serve import serve
     from sidecar.surroundings import Surroundings

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from functools import cache, lru_cache
 from typing import NamedTuple
-
-import phonenumbers
-from email_validator import EmailNotValidError, validate_email
 
 ADDRESS_LIMIT = 254
 """Octets of an address (RFC 3696, erratum 1690)."""
@@ -25,6 +23,14 @@ class _Plan(NamedTuple):
 
     lengths: frozenset[int]
     prefix: re.Pattern[str] | None  # of calls within the country; it is no part of a number
+
+
+async def have_libraries() -> None:
+    """Load what knows addresses and numbers, beside everything else.
+
+    It is a sixth of a start, and nobody waits for it but the first that names a recipient before.
+    """
+    await asyncio.to_thread(lambda: (is_address("somebody@example.com"), _plan("1")))
 
 
 def is_phone_number(number: str) -> bool:
@@ -47,6 +53,8 @@ def is_phone_number(number: str) -> bool:
 
 @cache  # at most all codes of one to three digits
 def _plan(code: str) -> _Plan | None:
+    import phonenumbers  # noqa: PLC0415  # see have_libraries
+
     regions = phonenumbers.COUNTRY_CODE_TO_REGION_CODE.get(int(code))
     if regions is None:
         return None
@@ -61,6 +69,8 @@ def _plan(code: str) -> _Plan | None:
 
 @lru_cache(maxsize=4_096)
 def _is_possible(number: str) -> bool:
+    import phonenumbers  # noqa: PLC0415  # see have_libraries
+
     try:
         return phonenumbers.is_possible_number(phonenumbers.parse(number))
     except phonenumbers.NumberParseException:
@@ -86,6 +96,8 @@ def is_address(address: str) -> bool:
     """Whether it is one bare address (RFC 5321), and none that a mailer may take for an option."""
     if address.startswith("-") or "=?" in address or len(address) > ADDRESS_LIMIT:
         return False
+    from email_validator import EmailNotValidError, validate_email  # noqa: PLC0415  # likewise
+
     try:
         validate_email(address, check_deliverability=False, globally_deliverable=False, strict=True)
     except EmailNotValidError:

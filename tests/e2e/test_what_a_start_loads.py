@@ -5,8 +5,11 @@ from __future__ import annotations
 from importlib.util import find_spec
 from pathlib import Path
 
+import pytest
+import trustme
+
 from harness import guests
-from harness.process import Sidecar
+from harness.process import Sidecar, wait_for
 from harness.providers import config, twilio
 
 ROOT = Path(__file__).parents[2]
@@ -46,11 +49,27 @@ class Rich(Guest):
         return Receipt(rich.console.Console.__name__)
 """
 
+OWN_CLIENT = """
+import aiohttp, gc, ssl
 
-def loaded(sidecar: Sidecar) -> set[str]:
-    """What the process has imported by a statement, where it was to tell (`-X importtime`)."""
+def trusted(context):
+    return context.cert_store_stats()["x509_ca"]
+
+READ = [trusted(one) for one in gc.get_objects() if isinstance(one, ssl.SSLContext)]
+
+class OwnClient(Guest):
+    kind = "own"
+
+    async def send(self, message, *, timeout):
+        async with aiohttp.ClientSession() as client, client.post("URL") as answer:
+            return Receipt(f"{READ} {answer.status} {trusted(ssl.create_default_context())}")
+"""
+
+
+def loaded(sidecar: Sidecar) -> list[str]:
+    """What the process has imported, in order, where it was to tell (`-X importtime`)."""
     lines = sidecar.errors.read_text().splitlines()
-    return {line.rpartition("|")[2].strip() for line in lines if line.startswith("import time:")}
+    return [line.rpartition("|")[2].strip() for line in lines if line.startswith("import time:")]
 
 
 def test_the_default_file_loads_nothing_that_no_send_of_it_needs(start, tmp_path):
@@ -60,8 +79,16 @@ def test_the_default_file_loads_nothing_that_no_send_of_it_needs(start, tmp_path
     sidecar = start(PYTHONPROFILEIMPORTTIME="1", OTP_SIDECAR_ENV="development")
     assert sidecar.send().status == sidecar.send("email").status == 200
     assert sidecar.call("GET", "/metrics").status == 200
-    assert {"structlog.dev", "aiohttp.web_app", "sidecar_aws.signing"} <= loaded(sidecar)
-    assert loaded(sidecar) & UNUSED == set()
+    assert {"structlog.dev", "aiohttp.web_app", "sidecar_aws.signing"} <= set(loaded(sidecar))
+    assert UNUSED.isdisjoint(loaded(sidecar))
+
+
+def test_what_knows_recipients_is_loaded_beside_a_start_that_does_not_wait(start):
+    sidecar = start(config("sms", "console: {}"), PYTHONPROFILEIMPORTTIME="1")
+    libraries = {"email_validator", "phonenumbers"}
+    wait_for(lambda: libraries <= set(loaded(sidecar)), "the libraries, for no send")
+    names = loaded(sidecar)
+    assert all(names.index("sidecar.serve") < names.index(name) for name in libraries)
 
 
 def test_the_lean_client_loads_no_other(start, vendor):
@@ -70,13 +97,30 @@ def test_the_lean_client_loads_no_other(start, vendor):
     lean = start(text, PYTHONPROFILEIMPORTTIME="1")
     assert lean.send().status == 200
     assert "sidecar.wire.connection" in loaded(lean)
-    assert loaded(lean) & {*UNUSED, "sidecar.wire.aiohttp_client"} == set()
+    assert {*UNUSED, "sidecar.wire.aiohttp_client"}.isdisjoint(loaded(lean))
 
 
 def test_a_plugin_may_use_what_a_start_left_out(start, tmp_path):
     found = guests.install(tmp_path, CONSOLE, "rich")
     sidecar = start(config("sms", "rich: {}"), **found)
     assert sidecar.send().json["provider_message_id"] == "Console"
+
+
+@pytest.mark.parametrize("known", [True, False])
+def test_a_plugins_own_aiohttp_client_trusts_the_systems_authorities(
+    start, vendor, tmp_path, known
+):
+    authorities = [trustme.CA(), trustme.CA()]
+    authorities[0].cert_pem.write_to_path(tmp_path / "ca.pem")
+    server = vendor(lambda _: (201, {}, TAKEN))
+    server.speak_tls(authorities[0 if known else 1])
+    found = guests.install(tmp_path, OWN_CLIENT.replace("URL", server.url), "own")
+    sidecar = start(config("sms", "own: {}"), SSL_CERT_FILE=str(tmp_path / "ca.pem"), **found)
+    answer = sidecar.send()
+    if known:  # a start reads none for the contexts that the client comes with
+        assert answer.json["provider_message_id"] == "[0, 0] 201 1"
+    else:
+        assert (answer.trail, server.requests) == ([("own", "crashed")], [])
 
 
 def test_nothing_is_collected_until_it_serves_and_then_what_came_of_requests(start, tmp_path):

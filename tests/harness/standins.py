@@ -83,6 +83,13 @@ class Vendor:
         self.url = f"http://127.0.0.1:{self.server.server_address[1]}"
         threading.Thread(target=self.server.serve_forever, daemon=True).start()
 
+    def speak_tls(self, authority: trustme.CA) -> None:
+        """From the next connection on, as `localhost`."""
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        authority.issue_cert("localhost").configure_cert(context)
+        self.server.socket = context.wrap_socket(self.server.socket, server_side=True)
+        self.url = f"https://localhost:{self.server.server_address[1]}"
+
     def close(self) -> None:
         if self.gate is not None:
             self.gate.set()
