@@ -103,6 +103,9 @@ class Sidecar:
         self._ready: tuple[float, str | None] = (float("-inf"), None)
         self._stopping = False
 
+    load_the_rest = staticmethod(have_libraries)
+    """What the first sends need and the start does not wait for; to be done in a thread."""
+
     async def start(self, failing: Callable[[StartError], None] = lambda _: None) -> None:
         """Open the log, the providers, then the listeners. Raises `StartError`.
 
@@ -112,7 +115,6 @@ class Sidecar:
             await self._open_log()
             await open_all(self.links())
             await self._listen()
-            self._keep(have_libraries)
             if self._reloads:
                 self._rotation.watch(self._world)
                 self._keep(self._reloader.run)

@@ -9,6 +9,7 @@ import signal
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 
 import structlog
 
@@ -51,6 +52,8 @@ async def serve(sidecar: Sidecar, started: float) -> None:
     await _started(sidecar, last_resort)
     _spare_the_collector()
     _announce(sidecar, time.monotonic() - started)
+    loading = loop.run_in_executor(None, sidecar.load_the_rest)
+    loading.add_done_callback(partial(_end_where_it_failed, first))
     await first
     structlog.get_logger().info("stopping")
     await _stop(sidecar, second)
@@ -63,6 +66,13 @@ async def serve(sidecar: Sidecar, started: float) -> None:
         # The loop takes its handlers along when it is closed, and the default is death by signal.
         loop.remove_signal_handler(number)
         signal.signal(number, signal.SIG_IGN)  # the end is bounded, and a moment away
+    if loading.done():
+        loading.result()  # raises where that is why it ended
+
+
+def _end_where_it_failed(first: asyncio.Future[None], loading: asyncio.Future[None]) -> None:
+    if loading.exception() is not None and not first.done():
+        first.set_result(None)
 
 
 def _set_one_of(first: asyncio.Future[None], second: asyncio.Future[None]) -> None:
@@ -101,7 +111,7 @@ def _bound_the_end(last_resort: LastResort, sidecar: Sidecar) -> Callable[..., N
 
 
 def _spare_the_collector() -> None:
-    """What was imported and built stays: no collection need look at it again.
+    """What was imported and built by now stays: no collection need look at it again.
 
     There was none since the process began (`sidecar.__main__`), and there is none now: for 40 ms of
     everybody's start it would find some 2,000 small objects. How often it looks at what comes

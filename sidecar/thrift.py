@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import ssl
 import sys
+import threading
 from importlib import import_module
 from typing import Any
 
@@ -30,14 +31,20 @@ def import_aiohttp() -> None:
     """Import it without the system's CAs, which it reads twice: 35 to 110 ms and 2 MB.
 
     They are for connections of its client that bring no context of their own. Ours do; a plugin's
-    may not, so each context reads them before its first connection.
+    may not: the first of them reads the CAs then, of the places that were in force here, and holds
+    up its loop for 20 to 50 ms.
     """
-    if "aiohttp" in sys.modules:
+    # truststore puts a class of its own there, and knows better where the CAs are.
+    if "aiohttp" in sys.modules or ssl.SSLContext.__module__ != "ssl":
         return
+    here = threading.get_ident()
     postponed: list[ssl.SSLContext] = []
 
     def postpone(context: ssl.SSLContext) -> None:
-        postponed.append(context)
+        if threading.get_ident() == here and type(context) is ssl.SSLContext:
+            postponed.append(context)
+        else:
+            super(ssl.SSLContext, context).set_default_verify_paths()
 
     # It shadows the one of the C class below it, for as long as the import takes.
     ssl.SSLContext.set_default_verify_paths = postpone  # type: ignore[assignment, method-assign]
@@ -45,20 +52,38 @@ def import_aiohttp() -> None:
         import_module("aiohttp")
     finally:
         del ssl.SSLContext.set_default_verify_paths
-    for context in postponed:
-        context.__class__ = _ReadsItsCAsLater
+        places = ssl.get_default_verify_paths()
+        for context in postponed:
+            context.__class__ = _ReadsItsCAsLater
+            context.__dict__["places"] = (places.cafile, places.capath)
 
 
 class _ReadsItsCAsLater(ssl.SSLContext):
-    """A context that reads the system's CAs when it is first used, and is an ordinary one then."""
+    """A context that reads its CAs where it is first used, and is an ordinary one from then on."""
+
+    places: tuple[str | None, str | None]
 
     def wrap_bio(self, *args: Any, **kwargs: Any) -> ssl.SSLObject:
-        return self._complete().wrap_bio(*args, **kwargs)
+        return _complete(self).wrap_bio(*args, **kwargs)
 
     def wrap_socket(self, *args: Any, **kwargs: Any) -> ssl.SSLSocket:
-        return self._complete().wrap_socket(*args, **kwargs)
+        return _complete(self).wrap_socket(*args, **kwargs)
 
-    def _complete(self) -> ssl.SSLContext:
-        self.__class__ = ssl.SSLContext  # type: ignore[assignment]
-        self.set_default_verify_paths()
-        return self
+    def cert_store_stats(self) -> dict[str, int]:
+        return _complete(self).cert_store_stats()
+
+    def get_ca_certs(self, *args: Any, **kwargs: Any) -> Any:
+        return _complete(self).get_ca_certs(*args, **kwargs)
+
+
+_READING = threading.Lock()
+
+
+def _complete(context: ssl.SSLContext) -> ssl.SSLContext:
+    # OpenSSL reads for 20 to 50 ms and lets other threads run: it is no ordinary one before.
+    with _READING:
+        if isinstance(context, _ReadsItsCAsLater):
+            if any(context.places):
+                context.load_verify_locations(*context.places)  # where it fails, the next one tries
+            context.__class__ = ssl.SSLContext  # type: ignore[assignment]
+    return context

@@ -62,15 +62,24 @@ async def test_background_work_that_dies_is_told_at_once(tmp_path, monkeypatch):
     assert [one["event"] for one in told].count("work_ended") == 1
 
 
-async def test_the_loop_is_watched_as_soon_as_anybody_can_ask(tmp_path):
+async def test_the_loop_is_watched_before_anybody_can_ask(tmp_path, monkeypatch):
     path = tmp_path / "providers.yaml"
     path.write_text(TEXT + "server: {listen: 127.0.0.1:0}")
     registry = Registry()
     config = load(path, environ={}, provider_class=registry.provider_class)
     clock = ManualClock()
     sidecar = app.Sidecar(config, registry, clock=clock)
+    came_in = []
+    really = app.Front.open
+
+    async def standing_still(front):
+        before = clock.monotonic()
+        clock.advance(3.0)
+        came_in.append((before, sidecar.watch.arrival(lambda: None)))
+        await really(front)
+
+    monkeypatch.setattr(app.Front, "open", standing_still)
     await sidecar.start()
-    listening = clock.monotonic()
-    clock.advance(3.0)  # the process stands still before it says that it is ready
-    assert sidecar.watch.arrival(lambda: None) == listening
     await sidecar.stop()
+    ((before, arrival),) = came_in
+    assert arrival == before

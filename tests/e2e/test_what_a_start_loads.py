@@ -9,7 +9,7 @@ import pytest
 import trustme
 
 from harness import guests
-from harness.process import Sidecar, wait_for
+from harness.process import PATIENCE, Sidecar, wait_for
 from harness.providers import config, twilio
 
 ROOT = Path(__file__).parents[2]
@@ -52,8 +52,8 @@ class Rich(Guest):
 OWN_CLIENT = """
 import aiohttp, gc, ssl
 
-def trusted(context):
-    return context.cert_store_stats()["x509_ca"]
+def trusted(context):  # asked of the C class: to ask the context itself is to use it
+    return super(ssl.SSLContext, context).cert_store_stats()["x509_ca"]
 
 READ = [trusted(one) for one in gc.get_objects() if isinstance(one, ssl.SSLContext)]
 
@@ -63,6 +63,13 @@ class OwnClient(Guest):
     async def send(self, message, *, timeout):
         async with aiohttp.ClientSession() as client, client.post("URL") as answer:
             return Receipt(f"{READ} {answer.status} {trusted(ssl.create_default_context())}")
+"""
+
+BROKEN = """
+import os, time
+while not os.path.exists("go"):
+    time.sleep(0.01)
+raise ImportError("canary")
 """
 
 
@@ -89,6 +96,16 @@ def test_what_knows_recipients_is_loaded_beside_a_start_that_does_not_wait(start
     wait_for(lambda: libraries <= set(loaded(sidecar)), "the libraries, for no send")
     names = loaded(sidecar)
     assert all(names.index("sidecar.serve") < names.index(name) for name in libraries)
+
+
+def test_one_that_cannot_be_loaded_ends_the_process_as_soon_as_that_is_known(start, tmp_path):
+    (tmp_path / "phonenumbers.py").write_text(BROKEN)
+    sidecar = start(config("sms", "console: {}"), PYTHONPATH=str(tmp_path))
+    assert sidecar.call("GET", "/livez").status == 200  # it waits in there, and nobody for it
+    (tmp_path / "go").touch()
+    assert sidecar.process.wait(PATIENCE) == 70
+    assert "ImportError at " in sidecar.errors.read_text()
+    assert "canary" not in sidecar.errors.read_text()
 
 
 def test_the_lean_client_loads_no_other(start, vendor):
