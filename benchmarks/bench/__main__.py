@@ -131,6 +131,8 @@ def _build() -> str:
     """Whether the interpreter says that its own run was used to optimise it: a sixth of the CPU."""
     flag = "--enable-optimizations"
     has_it = flag in (sysconfig.get_config_var("CONFIG_ARGS") or "")
+    if not has_it and sys.base_prefix == "/usr":
+        return "the system's own; Debian's are optimised by `make profile-opt`"
     return f"configured with{'' if has_it else 'out'} `{flag}`"
 
 
