@@ -112,11 +112,14 @@ class Course:
         sys.stderr.write(f"{time.strftime('%H:%M:%S')} {text}\n")
 
     def sidecar(
-        self, config: Mapping[str, Any] | str, program: Sequence[str] = ("sidecar",)
+        self,
+        config: Mapping[str, Any] | str,
+        program: Sequence[str] = ("sidecar",),
+        **variables: str,
     ) -> Sidecar:
         """A sidecar of the tree on its core, in a directory of its own."""
         home = self.home / f"sidecar-{next(self._numbers)}"
-        environ = self.certificates.environ()
+        environ = {**self.certificates.environ(), **variables}
         return Sidecar(self.tree, home, cores()[0], config, environ, program)
 
     def simple(

@@ -175,6 +175,10 @@ class Sidecar:
         connection.close()
         return found
 
+    def said(self) -> str:
+        """All lines so far, of both streams."""
+        return self._lines.read_text()
+
     def stop(self) -> None:
         end(self.process)
         self._reader.wait()
@@ -193,7 +197,7 @@ class Sidecar:
                     return found
             time.sleep(0.001)
         self.stop()
-        raise SystemExit(f"the sidecar is not ready: {self._lines.read_text()[-2000:]}")
+        raise SystemExit(f"the sidecar is not ready: {self.said()[-2000:]}")
 
 
 def _log_of(home: Path, configuration: Mapping[str, Any] | str) -> Path | None:

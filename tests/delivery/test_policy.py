@@ -142,6 +142,7 @@ def test_possible_messages_are_counted(outcomes, count):
         ([ended("accepted")], Status.ACCEPTED),
         ([ended("unavailable"), ended("accepted")], Status.ACCEPTED),
         ([ended("unknown"), ended("accepted")], Status.ACCEPTED),
+        ([ended("accepted"), skip(SkipReason.DEADLINE)], Status.ACCEPTED),
         ([ended("unknown")], Status.UNKNOWN),
         ([ended("crashed")], Status.UNKNOWN),
         ([ended("unknown"), ended("unavailable")], Status.UNKNOWN),
@@ -216,6 +217,7 @@ def test_the_words_of_the_order():
     [
         ([], None),
         ([None], None),
+        (["0.01 USD"], "0.01 USD"),
         ([None, "0.01 USD"], "0.01 USD"),
         (["0.01 USD", None], "0.01 USD"),
         (["0.01 USD", "0.02 USD"], "0.03 USD"),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import subprocess
 import time
 from collections.abc import Mapping
 from typing import Any
@@ -81,22 +80,12 @@ def _line(name: str, starts: list[tuple[float, float, float]]) -> tuple[str, ...
 
 
 def _imports(course: Course) -> None:
-    home = course.home / "imports"
-    home.mkdir()
-    config = home / "providers.yaml"
-    config.write_text(_default(course))
-    done = subprocess.run(
-        [course.tree.python, "-X", "importtime", "-m", "sidecar", "check", "--config", str(config)],
-        cwd=home,
-        env=course.tree.environ(HOME=str(home)),
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    rows = heaviest(done.stderr)
+    with course.sidecar(_default(course), PYTHONPROFILEIMPORTTIME="1") as sidecar:
+        time.sleep(course.pick(SETTLED, 0.2))
+        rows = heaviest(sidecar.said())
     note = (
-        "`python -X importtime -m sidecar check` with the default file: time in ms with all that a"
-        f" module imports, the {TOP} heaviest packages."
+        "`python -X importtime -m sidecar run` with the default file, until it has settled: time in"
+        f" ms with all that a module imports, the {TOP} heaviest packages."
     )
     columns = ("package", "cumulative ms")
     course.findings.tables.append(Table("Imports", columns, rows, note))
