@@ -72,7 +72,7 @@ async def serve(sidecar: Sidecar, started: float) -> None:
 
 def _end_where_it_failed(first: asyncio.Future[None], loading: asyncio.Future[None]) -> None:
     if loading.exception() is not None and not first.done():
-        first.set_result(None)
+        signal.raise_signal(signal.SIGTERM)  # whose end is in order, and bounded
 
 
 def _set_one_of(first: asyncio.Future[None], second: asyncio.Future[None]) -> None:

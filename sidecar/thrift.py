@@ -46,7 +46,8 @@ def import_aiohttp() -> None:
         else:
             super(ssl.SSLContext, context).set_default_verify_paths()
 
-    # It shadows the one of the C class below it, for as long as the import takes.
+    # It shadows the one of the C class below it, for as long as the import takes: mypy sees neither
+    # that a method may be replaced, nor that a function becomes one.
     ssl.SSLContext.set_default_verify_paths = postpone  # type: ignore[assignment, method-assign]
     try:
         import_module("aiohttp")
@@ -85,5 +86,6 @@ def _complete(context: ssl.SSLContext) -> ssl.SSLContext:
         if isinstance(context, _ReadsItsCAsLater):
             if any(context.places):
                 context.load_verify_locations(*context.places)  # where it fails, the next one tries
+            # To mypy it is a subclass from here on; it was one.
             context.__class__ = ssl.SSLContext  # type: ignore[assignment]
     return context

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -66,9 +67,7 @@ class OwnClient(Guest):
 """
 
 BROKEN = """
-import os, time
-while not os.path.exists("go"):
-    time.sleep(0.01)
+open("go").readline()
 raise ImportError("canary")
 """
 
@@ -100,9 +99,10 @@ def test_what_knows_recipients_is_loaded_beside_a_start_that_does_not_wait(start
 
 def test_one_that_cannot_be_loaded_ends_the_process_as_soon_as_that_is_known(start, tmp_path):
     (tmp_path / "phonenumbers.py").write_text(BROKEN)
+    os.mkfifo(tmp_path / "go")
     sidecar = start(config("sms", "console: {}"), PYTHONPATH=str(tmp_path))
     assert sidecar.call("GET", "/livez").status == 200  # it waits in there, and nobody for it
-    (tmp_path / "go").touch()
+    (tmp_path / "go").write_text("now\n")
     assert sidecar.process.wait(PATIENCE) == 70
     assert "ImportError at " in sidecar.errors.read_text()
     assert "canary" not in sidecar.errors.read_text()
