@@ -26,6 +26,11 @@ _DIGIT, _DIGITS = re.compile(r"[0-9]"), re.compile(r"[0-9]+")
 _RUN = re.compile(r"[0-9]+(?:[ ().\-/]+[0-9]+)*")
 _LETTER = re.compile(r"[A-Za-z]")
 _NOT_ASCII, _DASHES = re.compile(r"[^\x00-\x7f]"), re.compile("[\u2010-\u2015]")
+_BYTES = "[0-9A-Fa-f]"
+_UUID = re.compile(
+    rf"(?<![0-9A-Za-z]){_BYTES}{{8}}-(?:{_BYTES}{{4}}-){{3}}{_BYTES}{{12}}(?![0-9A-Za-z])"
+)
+"""As RFC 9562 writes it: AWS's ids are such, or hold one."""
 _NATIONAL = 9
 """Digits at a number's end that are its owner's, whatever the country's code in front of them."""
 
@@ -48,7 +53,8 @@ def repeats(words: str, message: Message) -> bool:
 
     A code is a number of 4 digits or more, however it is grouped; 6 capitals, digits and hyphens or
     more; or 6 to 10 letters and digits, in any case, that stand alone. Not known are codes without
-    a digit, which cannot be told from words, and shorter ones, which stand in half of all ids.
+    a digit, which cannot be told from words, and shorter ones, which stand in half of all ids; and
+    fewer than 6 digits in a UUID are its own: one of 4,000 has `4829` for its third group.
 
     Quoted for a URL or for HTML, in hex and in base64 too: some gateways make ids that way.
     """
@@ -212,6 +218,8 @@ def _holds_mixed_code(words: str, text: str) -> bool:
 def _stand_in(words: str, codes: Collection[str]) -> bool:
     """Whether one of the `codes` stands in `words`, no part of a longer number or of an id."""
     numbers, alone = _numbers(words)
+    if _UUID.search(words):
+        _, alone = _numbers(_UUID.sub("x", words))
     for code in codes:
         if not code.isdigit():
             if len(code) >= LONG_CODE and _DIGIT.search(code) and _stands_apart(words, code):

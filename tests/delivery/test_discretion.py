@@ -111,6 +111,24 @@ def test_a_code_of_letters_and_digits_is_known_where_it_stands_alone(code, words
     assert repeats(words, message) is found
 
 
+UUID = "0b8e7f2c-7315-4731-9731-5d2f8a6c1e90"
+
+
+@pytest.mark.parametrize("code", ["7315", "4731", "73-15", "47314"])
+@pytest.mark.parametrize("id_", [UUID, UUID.upper(), f"0102018b7e3a8c1e-{UUID}-000000"])
+def test_few_digits_in_a_uuid_are_its_own(code, id_):
+    message = Message("m-1", "sms", "+14155552671", f"Your code is {code}")
+    assert not repeats(id_, message)
+    for words in (f"{id_} {code}", f"{code}-{id_}", f"{id_}, for {code}"):
+        assert repeats(words, message)
+
+
+def test_few_digits_in_what_is_only_like_a_uuid_are_known():
+    message = Message("m-1", "sms", "+14155552671", "Your code is 7315")
+    for words in (UUID[1:], UUID[:-1], f"z{UUID}", f"{UUID}z", UUID.replace("a", "g")):
+        assert repeats(words, message)
+
+
 @pytest.mark.parametrize("text", ["Code 73-15", "7315", "7 3 1 5"])
 def test_few_digits_are_known_where_they_stand_alone(text):
     message = Message("m-1", "sms", "+14155552671", text)

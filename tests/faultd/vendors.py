@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import secrets
+import uuid
 from dataclasses import dataclass, field
 from urllib.parse import parse_qs
 
@@ -84,7 +85,7 @@ class Ses(Vendor):
         return Letter(mail["Destination"]["ToAddresses"][0], text)
 
     def new_id(self) -> str:
-        return f"0100018f{secrets.token_hex(8)}-{secrets.token_hex(4)}-000000"
+        return f"0100018f{secrets.token_hex(4)}-{uuid.uuid4()}-000000"
 
     def accepted(self, id_: str) -> Answer:
         return _json(200, {"MessageId": id_})
@@ -119,7 +120,7 @@ class Sns(Vendor):
         return Letter(form["PhoneNumber"], form["Message"])
 
     def new_id(self) -> str:
-        return f"{secrets.token_hex(4)}-{secrets.token_hex(2)}-5{secrets.token_hex(8)}"
+        return str(uuid.uuid4())
 
     def accepted(self, id_: str) -> Answer:
         return self._answer(f"<PublishResult><MessageId>{id_}</MessageId></PublishResult>")

@@ -89,8 +89,9 @@ def unbacked(sents: Iterable[Sent], ledger: Sequence[Record]) -> Breaches:
         said = sent.document
         if sent.answer is None or sent.answer.status != 200:
             continue
-        if (said["provider"], said["provider_message_id"], sent.sha256) not in held:
-            yield f"{said['id']} was accepted by {said['provider']}, whose ledger lacks it"
+        id_ = said["provider_message_id"]
+        if (said["provider"], id_, sent.sha256) not in held:
+            yield f"{said['id']} was accepted by {said['provider']} as {id_}; its ledger lacks that"
 
 
 def unended(database: Path) -> Breaches:
