@@ -17,7 +17,7 @@ from sidecar.delivery.clock import Clock
 from sidecar.delivery.errors import DeliveryError, Misconfigured
 from sidecar.delivery.provider import AccountReport, AccountState, Provider
 from sidecar.delivery.whereabouts import name_of
-from sidecar.guests import Slow, bounded, named, why_broken
+from sidecar.guests import Slow, bounded, named, why_refused
 
 NOTHING_TO_CHECK = Finding(UNKNOWN, "this kind has no account to reach")
 NOTHING = replace(NOTHING_TO_CHECK, state="nothing_to_check")
@@ -93,8 +93,7 @@ def _failed(
     if not isinstance(ended, DeliveryError):  # no more of it: its text may carry a secret
         raised = "nothing, and gave no answer" if ended is None else named(ended, cls)
         return Finding(UNREACHABLE, _clean(f"the plugin raised {raised}"))
-    code = getattr(ended, "code", None)
-    told = _clean(f"{why_broken(ended)}{f' ({code})' if isinstance(code, str) else ''}")
+    told = _clean(why_refused(ended))
     if isinstance(ended, Misconfigured):  # by its meaning nothing works until a person mends it
         report = AccountReport(AccountState.BLOCKED, told)
         return Finding(report.state.value, told, report=report)

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from itertools import count
-from typing import Any
 
 from sidecar.declined import (
     Draining,
@@ -28,11 +27,11 @@ from sidecar.delivery.turns import Turns
 from sidecar.entries import Entries, Wish
 from sidecar.journal import Backlog, Journal, complain, within
 from sidecar.privacy import Fingerprint
-from sidecar.running import Running
+from sidecar.recent import Names, Recent
+from sidecar.running import Running, heard
 from sidecar.store import Claim, Claimed, DeliveryLog, Existing, LogUnavailable
 from sidecar.store.recovery import under_way
 from sidecar.switch import share
-from sidecar.unlogged import Unlogged
 
 LAST_MOMENT = 0.2
 """Seconds past its deadline that an answer waits until its end is written."""
@@ -76,7 +75,8 @@ class Dispatcher:
         self._tell = tell
         self._under_way: dict[str, Running] = {}
         self._backlog = Backlog(log)
-        self._unlogged = Unlogged(clock)
+        self._unlogged = Recent(clock)
+        self._logged = Recent(clock)  # with `degrade` alone, for when the log is away
 
     @property
     def under_way(self) -> int:
@@ -112,9 +112,9 @@ class Dispatcher:
         # No id that a caller may give begins with a space.
         name = key_hash or f"id {wish.message.id or f' {next(self._unnamed)}'}"
         if (running := self._under_way.get(name)) is not None:
-            return _heard(self._join(running, body_hash, wish))
-        if (known := self._unlogged.get(key_hash or wish.message.id, body_hash)) is not None:
-            return _heard(self._known(known))
+            return heard(self._join(running, body_hash, wish))
+        if (known := self._unlogged.get((key_hash, wish.message.id), body_hash)) is not None:
+            return heard(self._known(known))
         chain = self._admit(wish)
         self.begun += 1
         claim = self._entries.claim(wish, body_hash, key_hash)
@@ -156,14 +156,15 @@ class Dispatcher:
     ) -> Delivery:
         deadline = self._deadline(wish, routes)
         ahead = _foresee(chain, wish.message, claim.at)
-        claimed = await self._claim(claim, routes, deadline, ahead)
+        names = (claim.key_hash, wish.message.id)
+        claimed = await self._claim(claim, names, routes, deadline, ahead)
+        if isinstance(claimed, Existing) and await self._backlog.settle(claimed.delivery.id):
+            claimed = await self._claim(claim, names, routes, deadline, ahead)
         running.decide()
         if isinstance(claimed, Existing):
             return await self._known(claimed)
         if claimed is not None:
-            if claimed.id != claim.id:
-                claim = claim._replace(id=claimed.id)
-            self._backlog.forget(claimed.id)
+            claim = self._begun(claim, claimed)
         message = wish.message.named(claim.id)
         journal = Journal(self._log, claimed, self._clock, degrade=routes.degrade, ahead=ahead)
         try:
@@ -185,17 +186,29 @@ class Dispatcher:
             await self._backlog.finish(claimed, delivery, self._left(deadline) + LAST_MOMENT)
         if (turn := self._turns.take(claim.channel)) is not None:
             await self._own_turn(turn)
-        if not delivery.logged:
-            key = claim.key_hash or wish.message.id
-            self._unlogged.keep(key, claim.body_hash, delivery, routes.keep_keys)
+        if routes.degrade or not delivery.logged:
+            self._recent(delivery).keep(names, claim.body_hash, delivery, routes.keep_keys)
         return delivery
+
+    def _begun(self, claim: Claim, claimed: Claimed) -> Claim:
+        """The claim, with the id that the log has for it."""
+        self._backlog.forget(claimed.id)
+        return claim if claimed.id == claim.id else claim._replace(id=claimed.id)
+
+    def _recent(self, delivery: Delivery) -> Recent:
+        return self._logged if delivery.logged else self._unlogged
 
     async def _own_turn(self, turn: asyncio.Future[None]) -> None:
         with suppress(asyncio.CancelledError):  # the drain has ended, but what was done is told
             await turn
 
     async def _claim(
-        self, claim: Claim, routes: Routes, deadline: float, ahead: Sequence[Attempt]
+        self,
+        claim: Claim,
+        names: Names,
+        routes: Routes,
+        deadline: float,
+        ahead: Sequence[Attempt],
     ) -> Claimed | Existing | None:
         # What the log writes too late it takes back, so that the key may be claimed again.
         try:
@@ -210,7 +223,7 @@ class Dispatcher:
         except LogUnavailable as error:
             complain("claim", error)
             if routes.degrade:
-                return None
+                return self._logged.get(names, claim.body_hash)
             raise LogRefuses("the delivery log cannot be written; nothing was sent") from error
 
     def _left(self, deadline: float) -> float:
@@ -282,14 +295,3 @@ def _foresee(chain: Chain, message: Message, at: float) -> tuple[Attempt, ...]:
     passed_by, link = foreseen
     bill = None if link.till is None else link.till.quote(message)
     return (*passed_by, under_way(link.name, link.kind, at, bill))
-
-
-def _heard(answer: Coroutine[Any, Any, Delivery]) -> asyncio.Task[Delivery]:
-    task = asyncio.get_running_loop().create_task(answer)
-    task.add_done_callback(_retrieve)
-    return task
-
-
-def _retrieve(task: asyncio.Task[Delivery]) -> None:
-    if not task.cancelled():
-        task.exception()  # the caller may have gone

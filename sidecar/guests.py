@@ -15,7 +15,7 @@ import structlog
 from sidecar import logs
 from sidecar.delivery.arithmetic import own_arithmetic
 from sidecar.delivery.clock import Clock
-from sidecar.delivery.errors import DeliveryError
+from sidecar.delivery.errors import CODE_LIMIT, REASON_LIMIT, DeliveryError
 from sidecar.delivery.link import Link
 from sidecar.delivery.provider import InboxItem, Provider
 from sidecar.delivery.whereabouts import name_of, whereabouts
@@ -76,7 +76,15 @@ def why_broken(error: BaseException, cls: type[Provider[Any]] | None = None) -> 
     if isinstance(error, Slow):
         return f"it did not open within {PROVIDER_OPEN:.0f} s"
     reason = getattr(error, "reason", None) if isinstance(error, DeliveryError) else None
-    return logs.redactor.clean(reason if isinstance(reason, str) else named(error, cls))
+    told = logs.redactor.clean(reason if isinstance(reason, str) else named(error, cls))
+    return told[:REASON_LIMIT]
+
+
+def why_refused(error: DeliveryError) -> str:
+    """As `why_broken`, with the provider's own code behind it where there is one."""
+    code = getattr(error, "code", None)  # a plugin need not have made one
+    told = logs.redactor.clean(code)[:CODE_LIMIT] if isinstance(code, str) else ""
+    return f"{why_broken(error)} ({told})" if told else why_broken(error)
 
 
 def named(error: BaseException, cls: type[Provider[Any]] | None) -> str:

@@ -150,6 +150,16 @@ class Backlog:
         else:
             crash.at("written")
 
+    async def settle(self, delivery_id: str) -> bool:
+        """Write the end of a delivery that surely was not sent, so that it may run again.
+
+        False where none waits here, or the log takes it no more than before.
+        """
+        entry = self._waiting.get(delivery_id)
+        if entry is None or not entry[1].status.surely_not_sent:
+            return False
+        return await self._try(delivery_id, entry)
+
     def forget(self, delivery_id: str) -> None:
         """The delivery runs again: how its last run ended is no longer of use."""
         self._waiting.pop(delivery_id, None)
@@ -167,13 +177,18 @@ class Backlog:
 
     async def _write(self) -> None:
         for delivery_id, entry in list(self._waiting.items()):
-            try:
-                await self._log.finish(*entry)
-            except NotUnderWay:
-                pass  # written after all
-            except LogUnavailable:
+            if not await self._try(delivery_id, entry):
                 return  # the rest would fare no better
-            except Exception:  # noqa: BLE001, S112  # this one alone; it was complained of
-                continue
-            if self._waiting.get(delivery_id) is entry:
-                del self._waiting[delivery_id]
+
+    async def _try(self, delivery_id: str, entry: tuple[Claimed, Delivery]) -> bool:
+        try:
+            await self._log.finish(*entry)
+        except NotUnderWay:
+            pass  # written after all
+        except LogUnavailable:
+            return False
+        except Exception:  # noqa: BLE001  # this one alone; it was complained of
+            return True
+        if self._waiting.get(delivery_id) is entry:
+            del self._waiting[delivery_id]
+        return True

@@ -41,8 +41,9 @@ _TALKATIVE = (
     "urllib3",
 )
 
-# Of a library's template: addresses, and whatever has the digits of a code or a number.
-_NO_WORDS = re.compile(r"\S*@\S*|\S*[0-9]{3}\S*")
+# Of a library's template: addresses, and whatever has a digit but a directive (`%5.2f`): what an
+# f-string has put in may be a code, however it is grouped.
+_NO_WORDS = re.compile(r"(?<!\S)(?:\S*@\S*|(?!%[-+#0-9.]*[a-z]\W*(?!\S))\S*\d\S*)")
 
 _OPTIONS = orjson.OPT_NON_STR_KEYS | orjson.OPT_UTC_Z
 

@@ -20,9 +20,9 @@ import structlog
 from sidecar import logs
 from sidecar.config import Config, ProviderSection
 from sidecar.delivery.clock import Clock
-from sidecar.delivery.errors import DeliveryError, Misconfigured
+from sidecar.delivery.errors import Misconfigured
 from sidecar.delivery.provider import AccountReport, AccountState, Provider
-from sidecar.guests import bounded, close_all, why_broken
+from sidecar.guests import bounded, close_all, why_refused
 from sidecar.registry import Registry
 from sidecar.reload import Load, Reloader
 from sidecar.settings import ProviderConfig
@@ -265,13 +265,8 @@ async def _fault_of(provider: Provider[Any]) -> str | None:
 
     ended = await bounded(ask, f"check {provider.name}", TRIAL)
     if isinstance(ended, Misconfigured):
-        return _told(ended)
+        return why_refused(ended)
     match found:
         case [AccountReport(AccountState.BLOCKED, str() as summary)]:
             return logs.redactor.clean(summary)
     return None
-
-
-def _told(error: DeliveryError) -> str:
-    code = getattr(error, "code", None)
-    return logs.redactor.clean(f"{why_broken(error)}{f' ({code})' if code else ''}")

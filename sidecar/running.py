@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Coroutine
 from dataclasses import dataclass, field
+from typing import Any
 
 from sidecar.delivery.clock import Clock
 from sidecar.delivery.model import Delivery
@@ -29,3 +31,15 @@ class Running:
         if not self.decided:
             self.waited_for = self.waited_for or asyncio.get_running_loop().create_future()
             await clock.wait(self.waited_for, seconds)
+
+
+def heard(answer: Coroutine[Any, Any, Delivery]) -> asyncio.Task[Delivery]:
+    """The answer as a task whose exception is retrieved, be its caller gone."""
+    task = asyncio.get_running_loop().create_task(answer)
+    task.add_done_callback(_retrieve)
+    return task
+
+
+def _retrieve(task: asyncio.Task[Delivery]) -> None:
+    if not task.cancelled():
+        task.exception()

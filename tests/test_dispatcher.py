@@ -195,6 +195,17 @@ async def test_an_end_that_cannot_be_written_is_answered_kept_and_written_later(
     assert await house.log.get("m-1") == delivery
 
 
+async def test_what_surely_was_not_sent_is_tried_again_though_its_end_is_unwritten():
+    house = await opened([lambda m: fails(), Receipt("r")])
+    house.log.broken = {"finish"}
+    assert (await house.send("key")).status is Status.FAILED
+    assert (await house.send("key")).replayed, "nothing can be claimed before that end is written"
+    house.log.broken = set()
+    again = await house.send("key")
+    assert (again.status, again.replayed, house.calls) == (Status.ACCEPTED, False, 2)
+    assert house.dispatcher.unwritten == 0
+
+
 async def test_a_caller_that_leaves_does_not_stop_the_send():
     reached, go = asyncio.Event(), asyncio.Event()
 

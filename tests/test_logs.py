@@ -8,6 +8,7 @@ import gc
 import io
 import json
 import logging
+import re
 import warnings
 
 import pytest
@@ -243,6 +244,13 @@ def test_a_secret_that_is_quoted_for_html_or_a_url_is_struck_out(lines, spelt):
 def test_a_template_that_was_put_together_before_loses_its_numbers_and_addresses(lines):
     logging.getLogger("somelib").error("%s: sent 482913 to +14155550199 for a@b.example", "x")
     assert lines()[0]["message"] == "%s: sent *** to *** for ***"
+
+
+@pytest.mark.parametrize("code", ["4829", "48 29 13", "A1B2C3", "(482)-913", "\u0664\u0668\u0662"])
+def test_such_a_template_loses_codes_however_they_are_written(lines, code):
+    logging.getLogger("somelib").error(f"sent {code!r} in %s, %.3f s at %5d%%", "x", 0.1, 5)  # noqa: G004  # what is tried
+    said = lines()[0]["message"]
+    assert re.fullmatch(r"sent (\*\*\* ?)+ in %s, %\.3f s at %5d%%", said)
 
 
 @pytest.mark.parametrize(("level", "told"), [(31, "warning"), (35, "warning"), (99, "error")])

@@ -13,8 +13,8 @@ from typing import Any, NamedTuple
 import orjson
 
 from sidecar.api.recipients import UNPRINTABLE, is_phone_number, is_plain_address
-from sidecar.delivery.discretion import holds_recipient
 from sidecar.delivery.model import Message
+from sidecar.delivery.recipient import holds_recipient
 
 TEXT_LIMIT = 8_192
 SMS_LIMIT = 1_600

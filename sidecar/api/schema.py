@@ -13,9 +13,9 @@ from sidecar.api.plain import SMS_LIMIT, Send
 from sidecar.api.problems import Problem
 from sidecar.api.recipients import UNPRINTABLE, is_address, is_phone_number
 from sidecar.api.strict_json import pointer_token, read_object
-from sidecar.delivery.discretion import holds_recipient
 from sidecar.delivery.model import Attempt, Delivery, Message, Money, in_digits
 from sidecar.delivery.policy import duplicate_possible, total_cost
+from sidecar.delivery.recipient import holds_recipient
 
 _LINE_ENDS = re.compile(r"[\r\n\t]")
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from sidecar.delivery.clock import Clock
 from sidecar.delivery.discretion import discreet
+from sidecar.delivery.errors import REASON_LIMIT, printable
 from sidecar.delivery.model import Message, SkipReason
 from sidecar.delivery.provider import AccountReport, AccountState, Provider
 from sidecar.delivery.whereabouts import name_of, whereabouts
@@ -108,7 +109,7 @@ class AccountGate:
         why = None if message is None else self._refusal(message, report)
         if message is None or not why:
             return None
-        account.passed_by = discreet(why, message, self._strike)
+        account.passed_by = discreet(why, message, self._strike, REASON_LIMIT)
         return SkipReason.PREFLIGHT
 
     def opens_in(self, message: Message | None = None) -> float | None:
@@ -123,4 +124,4 @@ class AccountGate:
                 where = whereabouts(error, type(self._provider).__module__)
                 self._failed(self._provider.name, f"{name_of(type(error))}{where}")
             return None
-        return str.__str__(why)[:200] if isinstance(why, str) else None
+        return printable(why) if isinstance(why, str) else None

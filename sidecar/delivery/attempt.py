@@ -12,7 +12,14 @@ from typing import Any, NamedTuple
 from sidecar.delivery.arithmetic import own_arithmetic
 from sidecar.delivery.breaker import Permit
 from sidecar.delivery.discretion import discreet
-from sidecar.delivery.errors import DeliveryError, Rejected, Throttled, in_bounds
+from sidecar.delivery.errors import (
+    CODE_LIMIT,
+    REASON_LIMIT,
+    DeliveryError,
+    Rejected,
+    Throttled,
+    in_bounds,
+)
 from sidecar.delivery.link import Link
 from sidecar.delivery.model import ZERO, Attempt, Bill, Message, Money, Outcome, Receipt
 from sidecar.delivery.policy import RULES, Verdict
@@ -67,9 +74,9 @@ async def attempt(
         result.outcome,
         started_at,
         seconds,
-        discreet(result.reason, message, link.strike),
-        discreet(result.code, message, link.strike),
-        discreet(result.message_id, message, link.strike),
+        discreet(result.reason, message, link.strike, REASON_LIMIT),
+        discreet(result.code, message, link.strike, CODE_LIMIT),
+        discreet(result.message_id, message, link.strike, MESSAGE_ID_LIMIT),
         result.simulated,
         _cost(bill, billed=rule.maybe_sent),
         link.breaker.summary(),

@@ -11,38 +11,40 @@ import re
 from collections.abc import Callable, Collection, Iterator, Sequence
 from functools import lru_cache
 from string import ascii_letters, digits
-from unicodedata import normalize
 
 from sidecar.delivery.encodings import decoded, in_every_way, only
 from sidecar.delivery.model import Message
+from sidecar.delivery.recipient import SHORTEST_RECIPIENT, holds_recipient
+from sidecar.delivery.spelling import BETWEEN, plain, ungrouped
 
 WITHHELD = "withheld"
 """Stands in the place of words that repeat the recipient or the code."""
-SHORTEST_CODE, LONG_CODE, LONGEST_CODE, SHORTEST_RECIPIENT = 4, 6, 10, 6
+SHORTEST_CODE, LONG_CODE, LONGEST_CODE = 4, 6, 10
 LONG_ID = 128  # beyond, what hex and base64 make of it is too much to look at for every code
 _NUMBER = re.compile(rf"[0-9]{{{SHORTEST_CODE},}}")
 _MAYBE_MIXED = re.compile(rf"[0-9A-Za-z]{{{LONG_CODE},}}")
 _DIGIT, _DIGITS = re.compile(r"[0-9]"), re.compile(r"[0-9]+")
-_RUN = re.compile(r"[0-9]+(?:[ ().\-/]+[0-9]+)*")
+_RUN = re.compile(r"[0-9]+(?:[ ().\-/_,:]+[0-9]+)*")
 _LETTER = re.compile(r"[A-Za-z]")
-_NOT_ASCII, _DASHES = re.compile(r"[^\x00-\x7f]"), re.compile("[\u2010-\u2015]")
 _BYTES = "[0-9A-Fa-f]"
 _UUID = re.compile(
     rf"(?<![0-9A-Za-z]){_BYTES}{{8}}-(?:{_BYTES}{{4}}-){{3}}{_BYTES}{{12}}(?![0-9A-Za-z])"
 )
 """As RFC 9562 writes it: AWS's ids are such, or hold one."""
-_NATIONAL = 9
-"""Digits at a number's end that are its owner's, whatever the country's code in front of them."""
+_LONGEST_ADDRESS = 512
+"""Characters of one in hex: of 254 (RFC 5321)."""
 
 
-_NUMBERS, _LETTERS, _BETWEEN = digits.encode(), ascii_letters.encode(), b" ()-./"
-_SHAPE = only(_LETTERS + _NUMBERS + b" -./", b"?").translate(
-    bytes.maketrans(_LETTERS + _NUMBERS + b"/", b"a" * 26 + b"A" * 26 + b"0" * 10 + b".")
+_NUMBERS, _LETTERS = digits.encode(), ascii_letters.encode()
+_SHAPE = only(_LETTERS + _NUMBERS + b" -./_,:\n\t", b"?").translate(
+    bytes.maketrans(
+        _LETTERS + _NUMBERS + b"/_,:\n\t", b"a" * 26 + b"A" * 26 + b"0" * 10 + b"....  "
+    )
 )
 _CODES = re.compile(rf"[A0-]{{{SHORTEST_CODE},}}")
 # Narrower than in words, for the end of a sentence joins no numbers. It begins where a number does:
 # a try at each digit of a long one would be seconds for 8,000.
-_GROUPS = re.compile("0(?<!00)0*(?:(?: ?- ?|[ .])0+)+")
+_GROUPS = re.compile(r"0(?<!00)0*(?:(?: ?- ?|\.| {1,3})0+)+")
 _IN_MIXED = only(_LETTERS + _NUMBERS)
 
 Strike = Callable[[str], str]
@@ -61,7 +63,8 @@ def repeats(words: str, message: Message) -> bool:
     told = _Told(message)
     if _is_usual_id(words) and not told.may_be_in(words):
         return False  # as of nearly every message
-    return told.is_in(words) or any(told.is_in(text) for text in decoded(words))
+    # Once for all: a text of 4,000 numbers takes milliseconds, and ids decode to dozens of pieces.
+    return told.is_in("\n".join((words, *decoded(words))))
 
 
 def _is_usual_id(words: str) -> bool:
@@ -90,12 +93,15 @@ class _Told:
 
     def _read(self) -> None:
         self._is_read = True
-        self._text = text = self._text if self._text.isascii() else _plain(self._text)
+        self._text = text = self._text if self._text.isascii() else plain(self._text)
         shape = text.encode("ascii", "replace").translate(_SHAPE).decode()
         numbers, others, groups, mixed = _plan(shape)
         self._codes = {text[place] for place in numbers}
         for code in {text[place] for place in others}:
-            self._codes.update((code, *_NUMBER.findall(f"{code} {code.replace('-', '')}")))
+            close = code.replace("-", "")
+            self._codes.update(_NUMBER.findall(f"{code} {close}"))
+            if _LETTER.search(code):  # else a number with hyphens at it
+                self._codes.update((code, close))
         self._groups = [_DIGITS.findall(text[place]) for place in groups]
         self._mixed: Collection[str] = ()
         if mixed or not text.isascii():
@@ -109,17 +115,16 @@ class _Told:
         """
         self._read()
         said = in_every_way(words, few_capitals=not self._mixed)
-        text, close = said.decode("latin-1"), said.translate(None, _BETWEEN).decode("latin-1")
+        text, close = said.decode("latin-1"), said.translate(None, BETWEEN).decode("latin-1")
         for code in self._codes:
             if code in close or code in text:
                 return True
         if "@" not in self._to:
             if self._to[-SHORTEST_RECIPIENT:] in close:
                 return True
-        elif "@" in text or "%40" in text:
-            small = said.lower().decode("latin-1")
-            if self._to.casefold() in small.replace("%40", "@"):
-                return True
+        # Its owner's part alone: the `@` may be written in more than one way, and the domain.
+        elif self._to.rpartition("@")[0].casefold() in said.lower().decode("latin-1"):
+            return True
         return bool(self._mixed or self._groups) and self._others_may_be_in(said, close)
 
     def _others_may_be_in(self, said: bytes, close: str) -> bool:
@@ -129,12 +134,12 @@ class _Told:
 
     def is_in(self, words: str) -> bool:
         if not words.isascii():
-            words = _plain(words)
+            words = plain(words)
         if _DIGIT.search(words) is None:  # as most reasons: there is neither a number nor a code
             return "@" in self._to and holds_recipient(words, self._to)
         if holds_recipient(words, self._to):
             return True
-        return len(words) >= SHORTEST_CODE and self._has_code_in(words, _close(words))
+        return len(words) >= SHORTEST_CODE and self._has_code_in(words, ungrouped(words))
 
     def _has_code_in(self, words: str, close: str) -> bool:
         if not self._is_read:
@@ -142,7 +147,9 @@ class _Told:
         found = {code for code in self._codes if code in close or code in words}
         for groups in self._groups:
             found.update(_joined(groups, close))
-        return (bool(found) and _stand_in(words, found)) or _holds_mixed_code(words, self._text)
+        if found and _stand_in(words, close, found):
+            return True
+        return _holds_mixed_code(words, self._text)
 
 
 @lru_cache(maxsize=8)  # of texts of 8,192 characters that are full of numbers, 2 MiB
@@ -160,32 +167,6 @@ def _plan(shape: str) -> tuple[Sequence[slice], Sequence[slice], Sequence[slice]
 
 def _is_mixed(run: str) -> bool:
     return LONG_CODE <= len(run) <= LONGEST_CODE and not run.isdigit() and not run.isalpha()
-
-
-def _plain(text: str) -> str:
-    """The text with digits, letters, spaces and dashes of other widths as they usually are."""
-    # Each by itself: of accents in a row, `normalize` takes the square of their number in time.
-    return _DASHES.sub("-", _NOT_ASCII.sub(lambda one: normalize("NFKC", one[0]), text))
-
-
-def _close(text: str) -> str:
-    """The text without what may stand between the digits of a number, far sooner than by `re`."""
-    text = text.replace("-", "").replace(" ", "").replace(".", "")
-    return text.replace("(", "").replace(")", "").replace("/", "")
-
-
-def holds_recipient(words: str, to: str) -> bool:
-    """Whether `words` hold the address or the number `to`, its digits grouped in any usual way."""
-    if len(words) < SHORTEST_RECIPIENT:
-        return False
-    if "@" in to:
-        if "@" not in words and "%40" not in words:
-            return False
-        return to.casefold() in words.casefold().replace("%40", "@")
-    number = to.removeprefix("+")[-_NATIONAL:]
-    if not SHORTEST_RECIPIENT <= len(number) <= len(words):
-        return False
-    return number in words or number in _close(words)
 
 
 def _joined(groups: Sequence[str], close: str) -> Iterator[str]:
@@ -215,14 +196,15 @@ def _holds_mixed_code(words: str, text: str) -> bool:
     return False
 
 
-def _stand_in(words: str, codes: Collection[str]) -> bool:
+def _stand_in(words: str, close: str, codes: Collection[str]) -> bool:
     """Whether one of the `codes` stands in `words`, no part of a longer number or of an id."""
     numbers, alone = _numbers(words)
     if _UUID.search(words):
         _, alone = _numbers(_UUID.sub("x", words))
     for code in codes:
         if not code.isdigit():
-            if len(code) >= LONG_CODE and _DIGIT.search(code) and _stands_apart(words, code):
+            known = len(code) >= LONG_CODE and _DIGIT.search(code)
+            if known and (_stands_apart(words, code) or _stands_apart(close, code)):
                 return True
         # Few digits stand in many a random id.
         elif code in (numbers if len(code) >= LONG_CODE else alone):
@@ -257,8 +239,13 @@ def _numbers(words: str) -> tuple[set[str], set[str]]:
     return numbers, alone
 
 
-def discreet(words: str | None, message: Message, strike: Strike) -> str | None:
-    """`words` with every secret struck out by `strike`; `WITHHELD` where they repeat `message`."""
+def discreet(words: str | None, message: Message, strike: Strike, limit: int) -> str | None:
+    """`words`, cut to `limit` once every secret is struck out by `strike`.
+
+    `WITHHELD` where they repeat `message`, be it in what the cut goes through.
+    """
     if words is None:
         return None
-    return WITHHELD if repeats(words, message) else strike(words)
+    return (
+        WITHHELD if repeats(words[: limit + _LONGEST_ADDRESS], message) else strike(words)[:limit]
+    )

@@ -14,6 +14,7 @@ DeliveryError
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import ClassVar
 
 from sidecar.delivery.model import Outcome
@@ -21,15 +22,15 @@ from sidecar.delivery.model import Outcome
 REASON_LIMIT = 200
 CODE_LIMIT = 64
 READ_LIMIT = 4_000
-"""Characters of a reason or a code that are looked at."""
+"""Characters of a reason or a code that are looked at: where it is cut may be in a secret."""
 
 
 class DeliveryError(Exception):
     """An attempt did not end in a receipt. Raise a subclass.
 
     `reason` is a sentence of your own words: vendors' texts may carry the recipient or the code, so
-    never pass them on. `code` is the provider's own error code (`21610`, `MessageRejected`,
-    `550 5.1.1`), cut to 64 printable characters.
+    never pass them on; 200 characters of it are told. `code` is the provider's own error code
+    (`21610`, `MessageRejected`, `550 5.1.1`), in ASCII; 64 characters of it are told.
     """
 
     outcome: ClassVar[Outcome]
@@ -104,23 +105,25 @@ class PluginNotFound(ConfigError):
 
 
 def in_bounds(reason: str, code: str | int | None) -> tuple[str, str | None]:
-    """A reason and a code, printable and cut to size, as a `DeliveryError` has them."""
-    return _printable(reason)[:REASON_LIMIT], _ascii(code)
+    """A reason and a code, printable and cut to `READ_LIMIT`, as a `DeliveryError` has them."""
+    return printable(reason), _ascii(code)
 
 
-def _printable(text: str) -> str:
+def printable(text: str) -> str:
+    """The text in one line of printable characters, cut to `READ_LIMIT`."""
     # A subclass of str may answer anything, and may stay one when it is cut.
     text = str.__str__(text)[:READ_LIMIT]
     # Asked of the whole first: our own words are, and to look at each character costs ten times.
-    if text.isprintable():
-        return text
-    return "".join(c for c in text if c.isprintable())
+    return text if text.isprintable() else _only(str.isprintable, text)
 
 
 def _ascii(code: str | int | None) -> str | None:
     if code is None:
         return None
-    text = _printable(str(code))
-    if not text.isascii():
-        text = "".join(c for c in text if c.isascii())
-    return text[:CODE_LIMIT] or None
+    text = printable(str(code))
+    return (text if text.isascii() else _only(str.isascii, text)) or None
+
+
+def _only(kept: Callable[[str], bool], text: str) -> str:
+    # A space for what is left out: a code at a line's end would not stand alone without.
+    return " ".join("".join(c if kept(c) else " " for c in text).split())

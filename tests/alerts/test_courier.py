@@ -340,7 +340,7 @@ async def test_an_end_with_a_dead_receiver_is_counted_and_said(road, logged):
 
 
 async def test_a_receiver_that_takes_too_long_is_tried_again(road, monkeypatch, logged):
-    monkeypatch.setattr("sidecar.alerts.courier.TIMEOUT", 0.05)
+    monkeypatch.setattr("sidecar.alerts.courier.TIMEOUT", 1.0)
     one = await road(Answer(fault="silence"), OK)
     one.post(bad())
     await one.later(PAUSES[0] * 2)

@@ -276,7 +276,7 @@ async def test_a_reason_and_a_code_are_rebuilt_as_plain_texts(run, message):
     telling.reason = Liar(f"no luck with {message.to}")
     ended = await run(error, telling)
     assert (type(ended.reason), type(ended.provider_code)) == (str, str)
-    assert (ended.reason, ended.provider_code) == ("noroute" + "!" * 193, "E1")
+    assert (ended.reason, ended.provider_code) == ("no route" + "!" * 192, "E1")
     assert (await run()).reason == "withheld"
 
 

@@ -9,9 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sidecar.delivery.attempt import attempt
-from sidecar.delivery.discretion import WITHHELD, holds_recipient, repeats
-from sidecar.delivery.errors import Unavailable
+from sidecar.delivery.discretion import WITHHELD, repeats
+from sidecar.delivery.errors import Refused, Unavailable
 from sidecar.delivery.model import Message, Receipt
+from sidecar.delivery.recipient import holds_recipient
 
 PHONE = Message("m-1", "sms", "+14155552671", "Your code is 482913, or G-4711-XQ. In 2 words: 7315")
 MAIL = Message("m-1", "email", "Ada.Lovelace@example.com", "Your code is 482913")
@@ -63,26 +64,33 @@ def wide(text):
     return "".join(chr(ord(one) + 0xFEE0) if one.isalnum() else one for one in text)
 
 
-NUMBER = ["738 291", "738-291", "738.291", "73 82 91", "7 3 8 2 9 1", "738 - 291", "738291"]
+def in_digits_from(zero):
+    """738291 in the digits of another script, given its zero."""
+    return "".join(chr(ord(zero) + int(one)) for one in "738291")
 
 
-@pytest.mark.parametrize(
-    "said", [*NUMBER, "(738) 291", "738\u2013291", wide("738291"), "E738-291x"]
-)
-@pytest.mark.parametrize(
-    "text", [*NUMBER, "G-738291", "738\u2011291", "738\u00a0291", wide("738 291")]
-)
-@pytest.mark.parametrize(
-    "rest", ["", ". 10 minutes are left", " - 10 minutes left", "\n@a.example"]
-)
-def test_a_number_is_known_however_it_is_grouped(said, text, rest):
-    message = Message("m-1", "sms", "+14155552671", f"Your code: {text}{rest}")
-    assert repeats(f"filtered: {said}", message)
-    assert repeats(f"filtered: {said}. 10 left", message)
-    assert repeats(said.encode().hex(), message) or not said.isascii()
-    assert not repeats("filtered: 738 292", message)
-    assert not repeats("filtered: 1738 291", message)
-    assert not repeats("filtered: 738 2915", message)
+NUMBER = [
+    *("738 291", "738-291", "738.291", "73 82 91", "7 3 8 2 9 1", "738 - 291", "738291"),
+    *("738  291", "738_291", "738,291", "738:291", "738/291"),
+]
+OTHERS = [
+    *("738\u2011291", "738\u2212291", "738\u00b7291", "738\u00a0291", "738\u200b291"),
+    *(in_digits_from(zero) for zero in "\uff10\u0660\u06f0\u0966"),
+    wide("738 291"),
+]
+
+
+@pytest.mark.parametrize("said", [*NUMBER, *OTHERS, "(738) 291", "738\u2013291", "E738-291x"])
+@pytest.mark.parametrize("text", [*NUMBER, *OTHERS, "G-738291", "738\n291", "738\t291"])
+def test_a_number_is_known_however_it_is_grouped(said, text):
+    for rest in ("", ". 10 minutes are left", " - 10 minutes left", "\n@a.example"):
+        message = Message("m-1", "sms", "+14155552671", f"Your code: {text}{rest}")
+        assert repeats(f"filtered: {said}", message)
+        assert repeats(f"filtered: {said}. 10 left", message)
+        assert repeats(said.encode().hex(), message) or not said.isascii()
+        assert not repeats("filtered: 738 292", message)
+        assert not repeats("filtered: 1738 291", message)
+        assert not repeats("filtered: 738 2915", message)
 
 
 @pytest.mark.parametrize(
@@ -102,6 +110,8 @@ def test_a_number_is_known_however_it_is_grouped(said, text, rest):
         ("a1b2c3x", "a1b2c3", False),
         ("a1b2c3", "a1b2c4", False),
         ("ABCDEFGH", "ABCDEFGH", False),
+        ("AB12-CD34", "login-AB12CD34", True),
+        ("AB12CD34", "login-AB12-CD34", True),
         ("482", "482", False),
         ("12AB", "12AB", False),
     ],
@@ -114,12 +124,12 @@ def test_a_code_of_letters_and_digits_is_known_where_it_stands_alone(code, words
 UUID = "0b8e7f2c-7315-4731-9731-5d2f8a6c1e90"
 
 
-@pytest.mark.parametrize("code", ["7315", "4731", "73-15", "47314"])
+@pytest.mark.parametrize("code", ["7315", "4731", "73-15", "47314", "key-7315-4", "-7315-"])
 @pytest.mark.parametrize("id_", [UUID, UUID.upper(), f"0102018b7e3a8c1e-{UUID}-000000"])
 def test_few_digits_in_a_uuid_are_its_own(code, id_):
     message = Message("m-1", "sms", "+14155552671", f"Your code is {code}")
     assert not repeats(id_, message)
-    for words in (f"{id_} {code}", f"{code}-{id_}", f"{id_}, for {code}"):
+    for words in (f"{id_} {code}", f"{code} {id_}", f"{id_}, for {code}"):
         assert repeats(words, message)
 
 
@@ -143,10 +153,38 @@ def test_few_digits_are_known_where_they_stand_alone(text):
         ("to=ADA.LOVELACE%40EXAMPLE.COM", True),
         ("example.com has no such mailbox", False),
         ("250 Ok: queued as 0123456789AB", False),
+        ("bounce+ada.lovelace=example.com@gw.example", True),
+        ("to%3DAda.Lovelace%3Dexample.com", True),
+        ("ada.lovelace=example.org", False),
     ],
 )
 def test_an_address_is_known_in_any_case(words, found):
     assert repeats(words, MAIL) is found
+
+
+@pytest.mark.parametrize("to", ["ada@bücher.example", "ada@xn--bcher-kva.example"])
+@pytest.mark.parametrize("words", ["no Ada@Bücher.example", "no ada@XN--bcher-kva.example here"])
+def test_an_address_is_known_with_its_domain_in_letters_and_in_ascii(to, words):
+    assert repeats(words, Message("m-1", "email", to, "Hello"))
+    assert not repeats(words, Message("m-1", "email", "ada@xn--bcher.example", "Hello"))
+
+
+@pytest.mark.parametrize(
+    ("to", "own"),
+    [
+        ("+6591234567", "91234567"),  # Singapore: eight digits
+        ("+4512345678", "12345678"),
+        ("+3541234567", "1234567"),  # Iceland: seven
+        ("+376312345", "312345"),
+        ("+14155552671", "155552671"),
+        ("+4915112345678", "112345678"),
+        ("+29051234", "29051234"),  # Saint Helena: five, which stand in many an id
+    ],
+)
+def test_a_number_is_known_without_its_calling_code(to, own):
+    assert holds_recipient(f"gw-{own}-1", to)
+    assert repeats(f"gw-{own[:3]}-{own[3:]}-1", Message("m-1", "sms", to, "Hello"))
+    assert not holds_recipient(f"gw-{own[1:]}", to)
 
 
 @given(
@@ -239,6 +277,13 @@ def test_the_time_for_a_text_grows_as_the_text_does(piece, words):
     assert seconds_for(long, words) < 24 * seconds_for(short, words)
 
 
+def test_the_time_for_words_of_many_codes_is_that_of_one_look():
+    # Fourteen runs of base64, each of which may begin at any of four places.
+    packed = ".".join(b64encode(f"{number}".encode()).decode() for number in range(123456, 123470))
+    digits = " ".join(str(3**8_600)[:4_096])
+    assert seconds_for(digits, packed) < 12 * seconds_for(digits, "no such number 1")
+
+
 def test_many_numbers_that_stand_in_the_words_too_take_no_longer():
     # Each of them was a regular expression to compile, a millisecond each.
     digits = str(3**300)[:128]
@@ -269,3 +314,22 @@ async def test_what_is_said_is_looked_at_where_it_comes_in(box, message):
         (None, None, "SM1"),
     ]
     assert link.last_error == ended[1]
+
+
+@pytest.mark.parametrize("before", range(140, 205, 5))
+async def test_what_is_cut_in_two_is_not_told_in_part(box, message, before):
+    secret = "canary-key-of-forty-characters-0123456789"
+    told = [f"{'x' * before} {one}" for one in (message.to, secret)]
+    link = box.link("p", *(Refused(words, code=words[100:]) for words in told))
+    link.strike = lambda words: words.replace(secret, "***")
+    for _ in told:
+        ended = await attempt(link, link.ask(), message, 4.0)
+        assert ended.reason in (WITHHELD, f"{'x' * before} ***"[:200])
+        assert ended.provider_code in (WITHHELD, f"{'x' * (before - 100)} ***"[:64])
+
+
+async def test_a_code_at_the_end_of_a_line_is_known_in_what_a_provider_says(box):
+    message = Message("m-1", "sms", "+14155552671", "Your code is 4829\nDo not share it")
+    link = box.link("p", Refused(f"blocked: {message.text}", code="x\n4829\ny"))
+    ended = await attempt(link, link.ask(), message, 4.0)
+    assert (ended.reason, ended.provider_code) == (WITHHELD, WITHHELD)

@@ -16,7 +16,7 @@ from harness.rig import Rig, environ
 DEADLINE = 4.0
 TIMEOUT = 1.0
 """Seconds of an attempt in a rig."""
-QUICK = f"limits: {{deadline: {DEADLINE:.0f}s}}\nbreaker: {{recovery_timeout: 300ms, growth: 1}}\n"
+QUICK = f"limits: {{deadline: {DEADLINE:.0f}s}}\nbreaker: {{recovery_timeout: 1s, growth: 1}}\n"
 
 
 @pytest.fixture(scope="session")

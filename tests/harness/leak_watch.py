@@ -223,7 +223,7 @@ class Watch:
         if isinstance(args[0], int):  # a descriptor: `shutil.rmtree` was told of before
             return
         path = Path(os.path.realpath(os.fsdecode(args[0])))
-        if any(path == folder or path.is_relative_to(folder) for folder in self.folders):
+        if any(path == folder or path.is_relative_to(folder) for folder in list(self.folders)):
             self._scan_folder(path) if path.is_dir() else self._scan_file(str(path))
 
     def on_bind(self, event: str, args: tuple[Any, ...]) -> None:

@@ -1,10 +1,12 @@
-"""What is sent while the log is away is not sent again for a retry, and not remembered for ever."""
+"""What the log cannot say is not sent again for a retry, and not remembered for ever."""
+
+from dataclasses import replace
 
 import pytest
 from test_dispatcher import fails, opened
 
-from sidecar import unlogged
-from sidecar.declined import KeyReused
+from sidecar import recent
+from sidecar.declined import KeyReused, LogRefuses
 from sidecar.delivery.model import Status
 
 
@@ -23,6 +25,34 @@ async def test_a_retry_is_answered_and_sends_nothing(house, named):
     house.log.broken.clear()  # also when the log is back
     assert (await house.send(**named)).replayed
     assert house.calls == 1
+
+
+@pytest.mark.parametrize("named", [{"key": "k"}, {"id": "m-1"}, {"key": "k", "id": "m-1"}])
+async def test_what_has_a_key_and_an_id_is_found_by_either(house, named):
+    first = await house.send("k", id="m-1")
+    again = await house.send(**named)
+    assert (again.id, again.replayed, house.calls) == (first.id, True, 1)
+
+
+@pytest.mark.parametrize("named", [{"key": "k"}, {"id": "m-1"}])
+async def test_what_was_logged_before_is_not_sent_again_while_the_log_is_away(house, named):
+    house.log.broken.clear()
+    first = await house.send("k", id="m-1")
+    assert first.logged
+    house.log.broken = {"claim"}
+    again = await house.send(**named)
+    assert again == replace(first, replayed=True)
+    with pytest.raises(KeyReused):
+        await house.send(**named, text="Your code is 2")
+    assert house.calls == 1
+
+
+async def test_with_refuse_nothing_is_answered_from_memory():
+    house = await opened([])
+    await house.send("k")
+    house.log.broken = {"claim"}
+    with pytest.raises(LogRefuses):
+        await house.send("k")
 
 
 async def test_the_key_with_another_message_is_refused(house):
@@ -53,7 +83,7 @@ async def test_a_key_is_forgotten_after_its_time(house):
 
 
 async def test_only_so_many_are_remembered(house, monkeypatch):
-    monkeypatch.setattr(unlogged, "LIMIT", 2)
+    monkeypatch.setattr(recent, "LIMIT", 2)
     for key in "abc":
         await house.send(key)
     assert [(await house.send(key)).replayed for key in "cba"] == [True, True, False]

@@ -1,0 +1,53 @@
+"""Whether words hold a recipient: a number, or an address, however it is spelt."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+from sidecar.delivery.spelling import ungrouped
+
+SHORTEST_RECIPIENT = 6
+_CALLING_CODE = re.compile("[17]|2[07]|3[0-469]|4[013-9]|5[1-8]|6[0-6]|8[1246]|9[0-58]|[0-9]{3}|")
+"""As ITU-T E.164 gives them out: none of them is the beginning of another."""
+_NATIONAL = 9
+"""Digits at a number's end that are its owner's; fewer where there are no more behind the code."""
+
+
+def holds_recipient(words: str, to: str) -> bool:
+    """Whether `words` hold the address or the number `to`, its digits grouped in any usual way."""
+    if len(words) < SHORTEST_RECIPIENT:
+        return False
+    if "@" in to:
+        return _holds_address(words, to)
+    number = _national(to.removeprefix("+"))
+    if not SHORTEST_RECIPIENT <= len(number) <= len(words):
+        return False
+    return number in words or number in ungrouped(words)
+
+
+def _national(number: str) -> str:
+    code = _CALLING_CODE.match(number)
+    own = number[code.end() if code else 0 :][-_NATIONAL:]
+    return own if len(own) >= SHORTEST_RECIPIENT else number[-_NATIONAL:]
+
+
+def _holds_address(words: str, to: str) -> bool:
+    """Whether the address stands in `words`, be it with `=` for its `@`, as in bounces' (VERP)."""
+    if "@" not in words and "%40" not in words and "=" not in words and "%3" not in words:
+        return False
+    small = words.casefold().replace("%40", "@").replace("%3d", "=")
+    return any(one in small or one.replace("@", "=") in small for one in _spellings(to.casefold()))
+
+
+def _spellings(address: str) -> Sequence[str]:
+    """The address with its domain in letters and in ASCII (RFC 5890), where these are two."""
+    local, _, domain = address.rpartition("@")
+    try:
+        if not domain.isascii():
+            return address, f"{local}@{domain.encode('idna').decode()}"
+        if "xn--" in domain:
+            return address, f"{local}@{domain.encode().decode('idna')}"
+    except UnicodeError:
+        pass  # no domain, but what somebody wrote for one
+    return (address,)
