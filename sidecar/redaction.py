@@ -8,6 +8,7 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, MutableMapping, Sequence
 from html import escape
+from threading import Lock
 from typing import Any
 from urllib.parse import quote
 
@@ -15,6 +16,9 @@ FIELD_LIMIT = 1_000
 """Characters of one field; longer ones are cut."""
 SHORTEST_SECRET = 6
 """A shorter secret is not struck out: it would strike half of every line."""
+
+RETIRED = 100
+"""Secrets no longer in use that are still struck out: with each, every line takes longer."""
 
 _ESCAPE = re.compile(r"%[0-9A-F]{2}")
 
@@ -31,18 +35,34 @@ class Redactor:
     """Strikes registered secrets out of every text of an event, however they are spelt there."""
 
     def __init__(self) -> None:
-        self._secrets: set[str] = set()
+        self._secrets: dict[str, set[str]] = {}  # each with its spellings, the latest last
+        self._most_at_once = 0
+        self._adding = Lock()
         self._pattern: re.Pattern[str] | None = None
         self._glance = re.compile(r"(?!)")
         self._signs: Sequence[str] = ()
 
     def add(self, secrets: Iterable[str]) -> None:
-        """Register secrets, for good: a rotated one may still turn up."""
-        new = {s for s in secrets if len(s) >= SHORTEST_SECRET} - self._secrets
+        """Register secrets, beside those before: a rotated one may still turn up.
+
+        Of those that are not named again, the `RETIRED` latest are kept. Of many it takes a tenth
+        of a second and more; it may be called from any thread.
+        """
+        with self._adding:
+            self._add({secret for secret in secrets if len(secret) >= SHORTEST_SECRET})
+
+    def _add(self, secrets: set[str]) -> None:
+        new = secrets - self._secrets.keys()
+        for secret in secrets:
+            self._secrets[secret] = (
+                _spellings(secret) if secret in new else self._secrets.pop(secret)
+            )
+        self._most_at_once = max(self._most_at_once, len(secrets))
         if not new:
             return
-        self._secrets |= new
-        words = {word for secret in self._secrets for word in _spellings(secret)}
+        while len(self._secrets) > self._most_at_once + RETIRED:
+            del self._secrets[next(iter(self._secrets))]
+        words = set().union(*self._secrets.values())
         longest_first = map(re.escape, sorted(words, key=len, reverse=True))
         spelt = {*words, *(json.dumps(word, ensure_ascii=False)[1:-1] for word in words)}
         self._glance, self._signs = _glance_at(spelt), _signs_of(spelt)

@@ -103,9 +103,14 @@ class Reloader:
     async def _has_changed(self) -> bool:
         return await asyncio.to_thread(have_changed, self._seen)
 
+    def _loaded(self) -> Config:
+        config = self._load()
+        logs.redactor.add(config.secrets)  # here: on the event loop it would hold up every send
+        return config
+
     async def _reload(self, *, asked: bool) -> None:
         try:
-            config = await asyncio.to_thread(self._load)
+            config = await asyncio.to_thread(self._loaded)
             changes = await self._apply(config)
         except ConfigError as error:
             # A plugin's own words may be among it, and the API shows it as the log does.

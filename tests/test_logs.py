@@ -15,7 +15,7 @@ import pytest
 import structlog
 
 from sidecar import logs
-from sidecar.redaction import FIELD_LIMIT
+from sidecar.redaction import FIELD_LIMIT, RETIRED
 
 
 @pytest.fixture
@@ -57,6 +57,24 @@ def test_secrets_in_lists_and_mappings_are_struck_out_too(lines):
     logs.redactor.add(["canary-secret"])
     structlog.get_logger().info("x", nested=[{"a": ("canary-secret",)}])
     assert lines()[0]["nested"] == [{"a": ["***"]}]
+
+
+def test_of_secrets_that_were_rotated_the_latest_are_struck_out_and_not_all_for_ever():
+    redactor = logs.Redactor()
+    redactor.add(["canary-fixed", "canary-token"])
+    for number in range(RETIRED + 50):
+        redactor.add(["canary-fixed", f"canary-{number:04}"])
+    assert redactor.clean("canary-fixed") == "***"
+    assert redactor.clean(f"canary-{RETIRED + 49:04} canary-0050") == "*** ***"
+    assert redactor.clean("canary-0040 canary-token") == "canary-0040 canary-token"
+
+
+def test_secrets_in_use_are_struck_out_however_many_there_are():
+    redactor = logs.Redactor()
+    many = [f"canary-{number:04}" for number in range(RETIRED + 50)]
+    redactor.add(many)
+    redactor.add(["canary-token"])
+    assert redactor.clean(" ".join(many[:20])) == " ".join(["***"] * 20)
 
 
 def test_a_redactor_without_secrets_leaves_a_line_as_it_is():

@@ -4,14 +4,45 @@ from __future__ import annotations
 
 import hashlib
 import os
+import select
 import stat
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from pathlib import Path
+from time import monotonic
 
 from sidecar.config.document import MAX_BYTES
 
+PATIENCE = 5.0
+"""Seconds for what comes by a pipe, as of `check <(helm template ...)`, to be there."""
+
 Seen = dict[Path, str]
 """What each file looked like just before it was read: a change in between shows as a change."""
+
+
+def read(path: Path) -> bytes:
+    """What the file holds, or the first 256 KiB of it and a byte more; a pipe until its end.
+
+    Raises OSError, also where a pipe has no end within `PATIENCE`, and ValueError for a name that
+    is none.
+    """
+    # Without O_NONBLOCK a named pipe that nobody writes to would hold up a reload for ever.
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    try:
+        data, until = b"", monotonic() + PATIENCE
+        while len(data) <= MAX_BYTES:
+            with suppress(BlockingIOError):
+                if not (piece := os.read(descriptor, MAX_BYTES + 1 - len(data))):
+                    break
+                data += piece
+                continue
+            waiting = select.poll()
+            waiting.register(descriptor, select.POLLIN)
+            if not waiting.poll(max(0.0, until - monotonic()) * 1000):
+                raise TimeoutError(None, f"it has no end within {PATIENCE:.0f} s")
+        return data
+    finally:
+        os.close(descriptor)
 
 
 def look(path: Path) -> str:

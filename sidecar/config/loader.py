@@ -10,10 +10,10 @@ from types import MappingProxyType
 from typing import Any
 
 from sidecar.config.chains import ChainReader
-from sidecar.config.document import MAX_BYTES, parse
+from sidecar.config.document import parse
 from sidecar.config.draft import Draft
 from sidecar.config.faults import FaultLog, Place
-from sidecar.config.files import look
+from sidecar.config.files import look, read
 from sidecar.config.loaded import Config, ProviderSection
 from sidecar.config.model import ChainSection, Root
 from sidecar.config.prices import check_currencies
@@ -66,8 +66,7 @@ def load(
 
 def _read(path: Path, faults: FaultLog) -> bytes:
     try:
-        with path.open("rb") as file:
-            return file.read(MAX_BYTES + 1)
+        return read(path)
     except FileNotFoundError:
         faults.add(Place(), "there is no such file; `otp-sidecar config init` prints a starter")
     except (OSError, ValueError) as error:

@@ -7,9 +7,10 @@ from pathlib import Path
 
 from pydantic import Field
 
-from sidecar.config.document import MAX_BYTES, parse
+from sidecar.config.document import parse
 from sidecar.config.draft import Draft
 from sidecar.config.faults import FaultLog, Place
+from sidecar.config.files import read
 from sidecar.config.prices import with_price
 from sidecar.config.variables import Expansion
 from sidecar.delivery.tariff import Per, Tariff
@@ -31,8 +32,7 @@ def read_tariffs(path: Path) -> Mapping[str, Tariff]:
     """
     faults = FaultLog(str(path))
     try:
-        with path.open("rb") as file:
-            data = file.read(MAX_BYTES + 1)
+        data = read(path)
     except (OSError, ValueError) as error:
         faults.add(Place(), f"cannot be read: {getattr(error, 'strerror', None) or 'its name'}")
         data = b""
