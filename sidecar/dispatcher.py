@@ -27,7 +27,7 @@ from sidecar.delivery.turns import Turns
 from sidecar.entries import Entries, Wish
 from sidecar.journal import Backlog, Journal, complain, within
 from sidecar.privacy import Fingerprint
-from sidecar.recent import Names, Recent
+from sidecar.recent import Asked, Recent
 from sidecar.running import Running, heard
 from sidecar.store import Claim, Claimed, DeliveryLog, Existing, LogUnavailable
 from sidecar.store.recovery import under_way
@@ -113,8 +113,10 @@ class Dispatcher:
         name = key_hash or f"id {wish.message.id or f' {next(self._unnamed)}'}"
         if (running := self._under_way.get(name)) is not None:
             return heard(self._join(running, body_hash, wish))
-        if (known := self._unlogged.get((key_hash, wish.message.id), body_hash)) is not None:
-            return heard(self._known(known))
+        if self._unlogged:
+            known = self._unlogged.get(Asked(key_hash, wish.message.id, body_hash))
+            if known is not None:
+                return heard(self._known(known))
         chain = self._admit(wish)
         self.begun += 1
         claim = self._entries.claim(wish, body_hash, key_hash)
@@ -156,10 +158,7 @@ class Dispatcher:
     ) -> Delivery:
         deadline = self._deadline(wish, routes)
         ahead = _foresee(chain, wish.message, claim.at)
-        names = (claim.key_hash, wish.message.id)
-        claimed = await self._claim(claim, names, routes, deadline, ahead)
-        if isinstance(claimed, Existing) and await self._backlog.settle(claimed.delivery.id):
-            claimed = await self._claim(claim, names, routes, deadline, ahead)
+        claimed = await self._claim(claim, wish.message.id, routes, deadline, ahead)
         running.decide()
         if isinstance(claimed, Existing):
             return await self._known(claimed)
@@ -187,16 +186,15 @@ class Dispatcher:
         if (turn := self._turns.take(claim.channel)) is not None:
             await self._own_turn(turn)
         if routes.degrade or not delivery.logged:
-            self._recent(delivery).keep(names, claim.body_hash, delivery, routes.keep_keys)
+            recent = self._logged if delivery.logged else self._unlogged
+            asked = Asked(claim.key_hash, wish.message.id, claim.body_hash)
+            recent.keep(asked, delivery, routes.keep_keys)
         return delivery
 
     def _begun(self, claim: Claim, claimed: Claimed) -> Claim:
         """The claim, with the id that the log has for it."""
         self._backlog.forget(claimed.id)
         return claim if claimed.id == claim.id else claim._replace(id=claimed.id)
-
-    def _recent(self, delivery: Delivery) -> Recent:
-        return self._logged if delivery.logged else self._unlogged
 
     async def _own_turn(self, turn: asyncio.Future[None]) -> None:
         with suppress(asyncio.CancelledError):  # the drain has ended, but what was done is told
@@ -205,7 +203,7 @@ class Dispatcher:
     async def _claim(
         self,
         claim: Claim,
-        names: Names,
+        own_id: str,
         routes: Routes,
         deadline: float,
         ahead: Sequence[Attempt],
@@ -214,8 +212,13 @@ class Dispatcher:
         try:
             if (turn := self._turns.take(claim.channel)) is not None:
                 await turn
-            asked = self._log.claim(claim, keep_keys=routes.keep_keys, first=ahead)
-            return await within(self._left(deadline) + LAST_MOMENT, self._log, asked)
+            while True:
+                asked = self._log.claim(claim, keep_keys=routes.keep_keys, first=ahead)
+                claimed = await within(self._left(deadline) + LAST_MOMENT, self._log, asked)
+                if isinstance(claimed, Claimed):
+                    return claimed
+                if not await self._backlog.settle(claimed, self._left(deadline) + LAST_MOMENT):
+                    return claimed
         except TimeoutError as error:
             raise TooLate from error
         except asyncio.CancelledError:  # the drain has ended
@@ -223,7 +226,7 @@ class Dispatcher:
         except LogUnavailable as error:
             complain("claim", error)
             if routes.degrade:
-                return self._logged.get(names, claim.body_hash)
+                return self._logged.get(Asked(claim.key_hash, own_id, claim.body_hash))
             raise LogRefuses("the delivery log cannot be written; nothing was sent") from error
 
     def _left(self, deadline: float) -> float:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Sequence
+from contextlib import suppress
 from typing import TypeVar
 
 import structlog
@@ -12,7 +13,7 @@ from sidecar import crash
 from sidecar.delivery.clock import Clock
 from sidecar.delivery.link import Link
 from sidecar.delivery.model import Attempt, Bill, Delivery, Status
-from sidecar.store import Claimed, DeliveryLog, LogUnavailable, NotUnderWay
+from sidecar.store import Claimed, DeliveryLog, Existing, LogUnavailable, NotUnderWay
 from sidecar.store.recovery import under_way
 
 T = TypeVar("T")
@@ -150,15 +151,19 @@ class Backlog:
         else:
             crash.at("written")
 
-    async def settle(self, delivery_id: str) -> bool:
-        """Write the end of a delivery that surely was not sent, so that it may run again.
+    async def settle(self, existing: Existing, seconds: float) -> bool:
+        """Write an end that waits here of what surely was not sent, so that it may run again.
 
-        False where none waits here, or the log takes it no more than before.
+        False where none does, or the log does not take it within `seconds`.
         """
-        entry = self._waiting.get(delivery_id)
-        if entry is None or not entry[1].status.surely_not_sent:
+        entry = self._waiting.get(existing.delivery.id)
+        if not existing.same_body or entry is None or not entry[1].status.surely_not_sent:
             return False
-        return await self._try(delivery_id, entry)
+        try:
+            await within(seconds, self._log, self._end(existing.delivery.id, entry))
+        except Exception:  # noqa: BLE001  # whatever it is, it was complained of
+            return False
+        return True
 
     def forget(self, delivery_id: str) -> None:
         """The delivery runs again: how its last run ended is no longer of use."""
@@ -177,18 +182,15 @@ class Backlog:
 
     async def _write(self) -> None:
         for delivery_id, entry in list(self._waiting.items()):
-            if not await self._try(delivery_id, entry):
+            try:
+                await self._end(delivery_id, entry)
+            except LogUnavailable:
                 return  # the rest would fare no better
+            except Exception:  # noqa: BLE001, S112  # this one alone; it was complained of
+                continue
 
-    async def _try(self, delivery_id: str, entry: tuple[Claimed, Delivery]) -> bool:
-        try:
+    async def _end(self, delivery_id: str, entry: tuple[Claimed, Delivery]) -> None:
+        with suppress(NotUnderWay):  # written after all
             await self._log.finish(*entry)
-        except NotUnderWay:
-            pass  # written after all
-        except LogUnavailable:
-            return False
-        except Exception:  # noqa: BLE001  # this one alone; it was complained of
-            return True
         if self._waiting.get(delivery_id) is entry:
             del self._waiting[delivery_id]
-        return True

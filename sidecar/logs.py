@@ -43,7 +43,7 @@ _TALKATIVE = (
 
 # Of a library's template: addresses, and whatever has a digit but a directive (`%5.2f`): what an
 # f-string has put in may be a code, however it is grouped.
-_NO_WORDS = re.compile(r"(?<!\S)(?:\S*@\S*|(?!%[-+#0-9.]*[a-z]\W*(?!\S))\S*\d\S*)")
+_NO_WORDS = re.compile(r"(?<!\S)(?:\S*@\S*|(?!%[-+#]?\d{0,2}(?:\.\d{0,2})?[a-z]\W*(?!\S))\S*\d\S*)")
 
 _OPTIONS = orjson.OPT_NON_STR_KEYS | orjson.OPT_UTC_Z
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterator
+from typing import NamedTuple
 
 from sidecar.delivery.clock import Clock
 from sidecar.delivery.model import Delivery, Status
@@ -12,8 +13,24 @@ LIMIT = 10_000
 """Names that are remembered; beyond, the oldest are forgotten."""
 _REPLAYED = (Status.ACCEPTED, Status.UNKNOWN)
 
-Names = Iterable[str | None]
-"""A send's key, then its id, each where it has one: either finds it."""
+
+class Asked(NamedTuple):
+    """How a caller names a send: `id` is empty, and `key_hash` None, where it gives none."""
+
+    key_hash: str | None
+    id: str
+    body_hash: str
+
+    def names(self) -> Iterator[str]:
+        if self.key_hash is not None:
+            yield self.key_hash
+        if self.id:
+            yield f"id {self.id}"
+
+    def is_same(self, other: Asked) -> bool:
+        """As the log says it: a body may not come again under the same id and another key."""
+        same_key = None in (self.key_hash, other.key_hash) or self.key_hash == other.key_hash
+        return same_key and self.body_hash == other.body_hash
 
 
 class Recent:
@@ -21,27 +38,28 @@ class Recent:
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
-        self._known: dict[str, tuple[float, str, Delivery]] = {}
+        self._known: dict[str, tuple[float, Asked, Delivery]] = {}
 
-    def keep(self, names: Names, body_hash: str, delivery: Delivery, seconds: float) -> None:
-        """Remember it for so long, where it may have been sent and has a name."""
+    def __len__(self) -> int:
+        return len(self._known)
+
+    def keep(self, asked: Asked, delivery: Delivery, seconds: float) -> None:
+        """Remember it for so long, where it may have been sent."""
         if delivery.status not in _REPLAYED:
             return
-        entry = (self._clock.monotonic() + seconds, body_hash, delivery)
-        for name in filter(None, names):
-            self._known[name] = entry
+        for name in asked.names():
+            self._known.pop(name, None)  # it is the latest now
+            self._known[name] = (self._clock.monotonic() + seconds, asked, delivery)
             if len(self._known) > LIMIT:
                 del self._known[next(iter(self._known))]
 
-    def get(self, names: Names, body_hash: str) -> Existing | None:
-        """What became of the first of these names that is remembered."""
-        if not self._known:  # as nearly always
-            return None
-        for name in filter(None, names):
+    def get(self, asked: Asked) -> Existing | None:
+        """What became of the same key, or else of the same id, where that is remembered."""
+        for name in asked.names():
             if name not in self._known:
                 continue
-            until, known_hash, delivery = self._known[name]
+            until, known, delivery = self._known[name]
             if until > self._clock.monotonic():
-                return Existing(delivery, same_body=known_hash == body_hash)
+                return Existing(delivery, same_body=asked.is_same(known))
             del self._known[name]
         return None

@@ -7,6 +7,7 @@ from test_dispatcher import fails, opened
 
 from sidecar import recent
 from sidecar.declined import KeyReused, LogRefuses
+from sidecar.delivery.errors import Unknown
 from sidecar.delivery.model import Status
 
 
@@ -45,6 +46,37 @@ async def test_what_was_logged_before_is_not_sent_again_while_the_log_is_away(ho
     with pytest.raises(KeyReused):
         await house.send(**named, text="Your code is 2")
     assert house.calls == 1
+
+
+@pytest.mark.parametrize("logged", [True, False])
+async def test_what_may_have_been_sent_is_not_sent_again_either(house, logged):
+    house.providers[0].script.append(lambda m: unknown())
+    house.log.broken = set() if logged else {"claim"}
+    assert (await house.send("k")).status is Status.UNKNOWN
+    house.log.broken = {"claim"}
+    assert (await house.send("k")).replayed
+    assert house.calls == 1
+
+
+def unknown():
+    raise Unknown("x")
+
+
+async def test_an_id_under_another_key_is_refused_as_the_log_does(house):
+    await house.send("k", id="m-1")
+    with pytest.raises(KeyReused):
+        await house.send("k2", id="m-1")
+    assert house.calls == 1
+
+
+async def test_what_is_sent_again_is_the_latest_to_be_forgotten(house, monkeypatch):
+    monkeypatch.setattr(recent, "LIMIT", 3)
+    for key in "abc":
+        await house.send(key)
+    house.clock.advance(house.dispatcher.routes.keep_keys)
+    for key in "ad":
+        await house.send(key)
+    assert (await house.send("a")).replayed
 
 
 async def test_with_refuse_nothing_is_answered_from_memory():

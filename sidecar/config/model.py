@@ -122,8 +122,7 @@ class Log(Section):
     """The delivery log."""
 
     path: Text = "data/deliveries.db"
-    """The database, relative to the working directory; `:memory:` keeps nothing over a restart,
-    and no more than the last 10,000 deliveries with their keys."""
+    """The database, relative to the working directory; `:memory:` keeps the last 10,000 alone."""
     durability: Literal["normal", "full"] = "normal"
     """`full` survives a power cut too, at about 1 ms more per write."""
     unavailable: Literal["refuse", "degrade"] = "refuse"

@@ -24,25 +24,28 @@ LONG_ID = 128  # beyond, what hex and base64 make of it is too much to look at f
 _NUMBER = re.compile(rf"[0-9]{{{SHORTEST_CODE},}}")
 _MAYBE_MIXED = re.compile(rf"[0-9A-Za-z]{{{LONG_CODE},}}")
 _DIGIT, _DIGITS = re.compile(r"[0-9]"), re.compile(r"[0-9]+")
-_RUN = re.compile(r"[0-9]+(?:[ ().\-/_,:]+[0-9]+)*")
+_RUN = re.compile(r"[0-9]+(?:[ ().\-/_]+[0-9]+)*")
 _LETTER = re.compile(r"[A-Za-z]")
 _BYTES = "[0-9A-Fa-f]"
 _UUID = re.compile(
     rf"(?<![0-9A-Za-z]){_BYTES}{{8}}-(?:{_BYTES}{{4}}-){{3}}{_BYTES}{{12}}(?![0-9A-Za-z])"
 )
 """As RFC 9562 writes it: AWS's ids are such, or hold one."""
+_LONGEST_NUMBER = 40
+"""Digits that are looked for in groups: of a longer number they are too many ways to join."""
 _LONGEST_ADDRESS = 512
 """Characters of one in hex: of 254 (RFC 5321)."""
 
 
 _NUMBERS, _LETTERS = digits.encode(), ascii_letters.encode()
-_SHAPE = only(_LETTERS + _NUMBERS + b" -./_,:\n\t", b"?").translate(
+_SHAPE = only(_LETTERS + _NUMBERS + b" -./_()\r\n\t", b"?").translate(
     bytes.maketrans(
-        _LETTERS + _NUMBERS + b"/_,:\n\t", b"a" * 26 + b"A" * 26 + b"0" * 10 + b"....  "
+        _LETTERS + _NUMBERS + b"/_()\r\n\t", b"a" * 26 + b"A" * 26 + b"0" * 10 + b"..     "
     )
 )
 _CODES = re.compile(rf"[A0-]{{{SHORTEST_CODE},}}")
-# Narrower than in words, for the end of a sentence joins no numbers. It begins where a number does:
+# Narrower than in words, for the end of a sentence joins no numbers; neither do `,` and `:`, which
+# stand in prices and times. It begins where a number does:
 # a try at each digit of a long one would be seconds for 8,000.
 _GROUPS = re.compile(r"0(?<!00)0*(?:(?: ?- ?|\.| {1,3})0+)+")
 _IN_MIXED = only(_LETTERS + _NUMBERS)
@@ -123,7 +126,7 @@ class _Told:
             if self._to[-SHORTEST_RECIPIENT:] in close:
                 return True
         # Its owner's part alone: the `@` may be written in more than one way, and the domain.
-        elif self._to.rpartition("@")[0].casefold() in said.lower().decode("latin-1"):
+        elif plain(self._to.rpartition("@")[0]).lower() in said.lower().decode("latin-1"):
             return True
         return bool(self._mixed or self._groups) and self._others_may_be_in(said, close)
 
@@ -133,11 +136,15 @@ class _Told:
         return any(code in small for code in self._mixed) or any(joined)
 
     def is_in(self, words: str) -> bool:
-        if not words.isascii():
-            words = plain(words)
+        if words.isascii() and self._to.isascii():
+            return self._is_in(words, self._to)
+        # As they are, too: of the dots and digits of an address `plain` makes others.
+        return holds_recipient(words, self._to) or self._is_in(plain(words), plain(self._to))
+
+    def _is_in(self, words: str, to: str) -> bool:
         if _DIGIT.search(words) is None:  # as most reasons: there is neither a number nor a code
-            return "@" in self._to and holds_recipient(words, self._to)
-        if holds_recipient(words, self._to):
+            return "@" in to and holds_recipient(words, to)
+        if holds_recipient(words, to):
             return True
         return len(words) >= SHORTEST_CODE and self._has_code_in(words, ungrouped(words))
 
@@ -198,13 +205,17 @@ def _holds_mixed_code(words: str, text: str) -> bool:
 
 def _stand_in(words: str, close: str, codes: Collection[str]) -> bool:
     """Whether one of the `codes` stands in `words`, no part of a longer number or of an id."""
-    numbers, alone = _numbers(words)
+    most = min(max(map(len, codes)), _LONGEST_NUMBER)
+    numbers, alone = _numbers(words, most)
     if _UUID.search(words):
-        _, alone = _numbers(_UUID.sub("x", words))
+        _, alone = _numbers(_UUID.sub("x", words), most)
     for code in codes:
         if not code.isdigit():
             known = len(code) >= LONG_CODE and _DIGIT.search(code)
             if known and (_stands_apart(words, code) or _stands_apart(close, code)):
+                return True
+        elif len(code) > most:
+            if _stands_apart(close, code):
                 return True
         # Few digits stand in many a random id.
         elif code in (numbers if len(code) >= LONG_CODE else alone):
@@ -222,8 +233,11 @@ def _stands_apart(words: str, code: str) -> bool:
     return False
 
 
-def _numbers(words: str) -> tuple[set[str], set[str]]:
-    """Every number in `words`, however it is grouped; and those that no letter touches."""
+def _numbers(words: str, most: int) -> tuple[set[str], set[str]]:
+    """Every number of at most so many digits in `words`, however it is grouped.
+
+    And those that no letter touches.
+    """
     numbers, alone = set(), set()
     for run in _RUN.finditer(words):
         groups = _DIGITS.findall(run[0])
@@ -233,6 +247,8 @@ def _numbers(words: str) -> tuple[set[str], set[str]]:
             number = ""
             for last in range(first, len(groups)):
                 number += groups[last]
+                if len(number) > most:
+                    break
                 numbers.add(number)
                 if not (touched and not first) and not (touches and last == len(groups) - 1):
                     alone.add(number)
@@ -246,6 +262,5 @@ def discreet(words: str | None, message: Message, strike: Strike, limit: int) ->
     """
     if words is None:
         return None
-    return (
-        WITHHELD if repeats(words[: limit + _LONGEST_ADDRESS], message) else strike(words)[:limit]
-    )
+    told = strike(words)  # first: a long one may stand before what is to be looked at
+    return WITHHELD if repeats(told[: limit + _LONGEST_ADDRESS], message) else told[:limit]

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from typing import ClassVar
+from unicodedata import category
 
 from sidecar.delivery.model import Outcome
 
@@ -125,5 +126,7 @@ def _ascii(code: str | int | None) -> str | None:
 
 
 def _only(kept: Callable[[str], bool], text: str) -> str:
-    # A space for what is left out: a code at a line's end would not stand alone without.
-    return " ".join("".join(c if kept(c) else " " for c in text).split())
+    # A space for what is left out: a code at a line's end would not stand alone without. None for
+    # what nobody sees (Cf): with one, what it stands in would not be known any more.
+    spaced = (c if kept(c) else "" if category(c) == "Cf" else " " for c in text)
+    return " ".join("".join(spaced).split())

@@ -36,18 +36,24 @@ def _holds_address(words: str, to: str) -> bool:
     """Whether the address stands in `words`, be it with `=` for its `@`, as in bounces' (VERP)."""
     if "@" not in words and "%40" not in words and "=" not in words and "%3" not in words:
         return False
-    small = words.casefold().replace("%40", "@").replace("%3d", "=")
-    return any(one in small or one.replace("@", "=") in small for one in _spellings(to.casefold()))
+    small = words.lower().replace("%40", "@").replace("%3d", "=")
+    return any(one in small or one.replace("@", "=") in small for one in _spellings(to.lower()))
 
 
 def _spellings(address: str) -> Sequence[str]:
     """The address with its domain in letters and in ASCII (RFC 5890), where these are two."""
     local, _, domain = address.rpartition("@")
+    if domain.isascii() and "xn--" not in domain:
+        return (address,)
     try:
-        if not domain.isascii():
-            return address, f"{local}@{domain.encode('idna').decode()}"
-        if "xn--" in domain:
-            return address, f"{local}@{domain.encode().decode('idna')}"
-    except UnicodeError:
-        pass  # no domain, but what somebody wrote for one
-    return (address,)
+        other = ".".join(_other_form(label) for label in domain.split("."))
+    except UnicodeError:  # no domain, but what somebody wrote for one
+        return (address,)
+    return address, f"{local}@{other}"
+
+
+def _other_form(label: str) -> str:
+    # Not by the codec `idna`, which is that of 2003: for it `ß` is `ss`.
+    if not label.isascii():
+        return f"xn--{label.encode('punycode').decode()}"
+    return label[4:].encode().decode("punycode") if label.startswith("xn--") else label
