@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import inspect
+import json
 import os
 import re
 import subprocess
 import sys
 import tomllib
+from types import SimpleNamespace
 
 import pytest
 
+import sidecar
 from sidecar import hookspecs
 from sidecar.api.docs import openapi
 from sidecar.api.schema import SendRequest
@@ -21,6 +25,7 @@ from sidecar.delivery.model import Outcome, Status
 from sidecar.metrics import Metrics
 from sidecar.registry import Registry
 from sidecar.settings import BreakerOverride, ProviderConfig
+from sidecar.transport import Reply
 
 
 @pytest.fixture(scope="module")
@@ -133,7 +138,10 @@ def test_the_provider_in_the_guide_works(document, tmp_path, root):
     module, tests = (text for text in re.findall(r"```python\n(.*?)```", guide, re.DOTALL)[:2])
     (tmp_path / "sidecar_acme.py").write_text(module)
     (tmp_path / "test_acme.py").write_text(tests)
-    (tmp_path / "pytest.ini").write_text("[pytest]\nasyncio_mode = auto\npythonpath = .\n")
+    (mode,) = (
+        text for text in re.findall(r"```toml\n(.*?)```", guide, re.DOTALL) if "pytest" in text
+    )
+    (tmp_path / "pyproject.toml").write_text(f'{mode}pythonpath = "."\n')
     info = tmp_path / "sidecar_acme-1.0.dist-info"
     info.mkdir()
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: sidecar-acme\nVersion: 1.0\n")
@@ -152,6 +160,25 @@ def test_the_provider_in_the_guide_works(document, tmp_path, root):
     passed = re.search(r"(\d+) passed", ran.stdout)
     assert passed is not None
     assert int(passed[1]) >= 25, "some thirty, as the guide says"
+
+
+async def test_the_look_at_an_account_in_the_guide_works(document):
+    guide = document("docs/writing-a-provider.md")
+    (text,) = re.findall(r"```python\n(async def check.*?)```", guide, re.DOTALL)
+    names = {name: getattr(sidecar, name) for name in sidecar.__all__}
+    exec(compile(text, "guide", "exec"), names)  # what our own guide prints
+    asked = []
+
+    async def request(*args, **more):
+        asked.append(inspect.signature(sidecar.HttpTransport.request).bind(None, *args, **more))
+        trial = {"trial": True, "verified": ["+14155550123"]}
+        return Reply(200, {}, json.dumps(trial).encode())
+
+    config = SimpleNamespace(base_url="https://a.example", token=sidecar.Secret("canary"))
+    acme = SimpleNamespace(config=config, http=SimpleNamespace(request=request))
+    report = await names["check"](acme, timeout=1.0)
+    assert (report.state, report.facts) == ("degraded", {"verified_recipients": 1})
+    assert len(asked) == 1
 
 
 def test_every_hook_is_shown_in_the_guide_and_no_other(document):

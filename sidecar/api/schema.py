@@ -182,7 +182,11 @@ def _fault(error: Any) -> dict[str, str]:
 
 def _must_be_phone_number(number: str) -> None:
     if not is_phone_number(number):
-        raise ValueError("`to` must be a possible phone number in E.164 form, like +14155550123")
+        # No example: where a caller looks for its own words in ours, it would find them.
+        raise ValueError(
+            "`to` must be a possible phone number in E.164 form: a plus sign, the country's code"
+            " and the number, with nothing between"
+        )
 
 
 def _must_be_address(address: str, name: Literal["to", "reply_to"]) -> None:

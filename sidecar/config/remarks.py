@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from sidecar.config.loaded import Config
+from sidecar.delivery.chain import LEAST_TIME
 
 
 def remarks(config: Config) -> Iterator[str]:
@@ -19,5 +20,10 @@ def remarks(config: Config) -> Iterator[str]:
                 for one in sections
             )
             yield f"chains.{channel}: nothing can be sent, no provider of it can be used: {why}"
+    if config.limits.deadline <= LEAST_TIME:
+        yield (
+            "limits.deadline: nothing can be sent, no provider is tried with less than"
+            f" {LEAST_TIME:g} s left"
+        )
     if config.alerts.secret and config.alerts.webhook is None:
         yield "alerts.secret: signs nothing, since `alerts.webhook` is not set"

@@ -10,7 +10,7 @@ import sidecar.client
 from harness.leaks import CODE, PHONE
 from harness.providers import config, twilio
 from harness.standins import twilio_accepts
-from sidecar.client import Client
+from sidecar.client import BadRequest, Client
 
 
 @pytest.fixture
@@ -24,12 +24,12 @@ def example(request, start, vendor):
     assert Client().__repr__() in repr(Client("http://127.0.0.1:8780")), "the default is told"
     names: dict = {}
     exec(text.replace("http://127.0.0.1:8780", where), names)
-    yield stand_in, names["send_code"]
+    yield stand_in, names["send_code"], names["sidecar"]
     names["sidecar"].close()
 
 
 def test_the_example_tells_the_user_what_is_true(example):
-    stand_in, send_code = example
+    stand_in, send_code, _ = example
     sent = send_code(PHONE, CODE, "login-1")
     assert sent == "We have sent you a code."
     assert send_code(PHONE, CODE, "login-1") == sent
@@ -41,6 +41,13 @@ def test_the_example_tells_the_user_what_is_true(example):
     refusal = {"Content-Type": "application/json"}, b'{"code": 21211, "message": "no"}'
     stand_in.answer = lambda request: (400, *refusal)
     assert "cannot reach" in send_code(PHONE, CODE, "login-4")
+    assert "check the number" in send_code(PHONE[1:], CODE, "login-5")
+
+
+def test_a_number_without_its_plus_sign_is_told_in_words(example):
+    with pytest.raises(BadRequest) as caught:
+        example[2].send(channel="sms", to=PHONE[1:], text=f"Your code is {CODE}")
+    assert "a plus sign, the country's code" in caught.value.detail
 
 
 def test_the_contract_is_in_the_docstring():

@@ -196,6 +196,7 @@ def test_explain_refuses_what_is_no_recipient(command, channel, to, told):
 
 UNUSABLE = """
 alerts: {secret: "whsec_Y2FuYXJ5LWNhbmFyeS1jYW5hcnktY2FuYXJ5"}
+limits: {deadline: 500ms}
 providers:
   console: {}
   spare: {kind: console}
@@ -206,6 +207,7 @@ chains: {sms: [twilio, idle], email: [console]}
 WHY = "`twilio` lacks A_SID; `idle` is disabled"
 REMARKS = [
     f"chains.sms: nothing can be sent, no provider of it can be used: {WHY}",
+    "limits.deadline: nothing can be sent, no provider is tried with less than 0.5 s left",
     "alerts.secret: signs nothing, since `alerts.webhook` is not set",
 ]
 
