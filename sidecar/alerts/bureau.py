@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable, Mapping
 
 from sidecar.alerts.courier import Courier
 from sidecar.alerts.desk import Case, Desk
@@ -36,7 +36,8 @@ class Bureau:
         self._desk = Desk(clock, self._courier.post, metrics.alerts.add)
         metrics.alerts_active.set_function(lambda: len(self._desk))
         self.tell: Tell = self._desk.tell
-        self.lookout = Lookout(self.tell, links, clock, config.alerts.fallback_after)
+        chains, patience = _chains(config), config.alerts.fallback_after
+        self.lookout = Lookout(self.tell, links, clock, chains, patience)
         self._looking: Lasting | None = None
 
     def active(self) -> list[Case]:
@@ -51,7 +52,7 @@ class Bureau:
         """Another configuration is in effect."""
         self._courier.renew(config.alerts, config.environment)
         self.lookout.fallback_after = config.alerts.fallback_after
-        self.lookout.keep(config.chains)
+        self.lookout.renew(_chains(config))
         self.lookout.look()
 
     def hurry(self, drain: float) -> None:
@@ -70,3 +71,8 @@ class Bureau:
             await self._clock.wait(asyncio.get_running_loop().create_future(), LOOK_EVERY)
             self.lookout.look()
             self._desk.look()
+
+
+def _chains(config: Config) -> Mapping[str, Collection[str]]:
+    """The names of the providers of each channel."""
+    return {channel: one.providers for channel, one in config.chains.items()}

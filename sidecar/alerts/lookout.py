@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 
 from sidecar.alerts.model import Alert, Fact, Tell
@@ -49,8 +49,9 @@ class _Channel:
 class Lookout:
     """An observer. `links` are all declared providers, as they stand.
 
-    `fallback_after` is in seconds: a fallback is told of at its first use after so long without
-    one, and where fallbacks come again and again, at most so often.
+    `chains` has the names of the providers of each channel. `fallback_after` is in seconds: a
+    fallback is told of at its first use after so long without one, and where fallbacks come again
+    and again, at most so often.
     """
 
     def __init__(
@@ -58,9 +59,11 @@ class Lookout:
         tell: Tell,
         links: Callable[[], Iterable[Link]],
         clock: Clock,
+        chains: Mapping[str, Collection[str]],
         fallback_after: float = 3600.0,
     ) -> None:
         self.fallback_after = fallback_after
+        self._chains = chains
         self._tell = tell
         self._links = links
         self._clock = clock
@@ -71,7 +74,7 @@ class Lookout:
     def circuit_changed(self, provider: str, after: str) -> None:
         link = self._link(provider)
         # Told when the delivery has ended: the circuit may have closed by then, or be another's.
-        if after == State.OPEN and link is not None and link.breaker.state not in _WELL:
+        if after == State.OPEN and link is not None and self._why_over(link) is None:
             self._open.add(provider)
             self._tell(_opened(link))
         elif after in _WELL:
@@ -94,8 +97,8 @@ class Lookout:
             link = self._link(provider)
             if link is None:
                 self._close(provider, f"{provider} is no longer configured")
-            elif link.breaker.state in _WELL:
-                self._close(provider, _well(provider, link.breaker.state))
+            elif (why := self._why_over(link)) is not None:
+                self._close(provider, why)
         now = self._clock.monotonic()
         for name, channel in self._channels.items():
             if channel.active and channel.recovered and channel.used_at + QUIET <= now:
@@ -103,11 +106,21 @@ class Lookout:
                 words = f"the first provider of {name} takes messages again"
                 self._tell(Alert(FALLBACK, name, words, resolved=True))
 
-    def keep(self, channels: Collection[str]) -> None:
-        """Forget every channel but these: a configuration no longer has it."""
-        for name in self._channels.keys() - set(channels):
+    def renew(self, chains: Mapping[str, Collection[str]]) -> None:
+        """Other chains from now on; a channel that is not among them is forgotten."""
+        self._chains = chains
+        for name in self._channels.keys() - chains.keys():
             if self._channels.pop(name).active:
                 self._tell(Alert(FALLBACK, name, f"{name} is no longer a channel", resolved=True))
+
+    def _why_over(self, link: Link) -> str | None:
+        """Why its circuit is nothing to tell of; None where it is open and in somebody's way."""
+        if not link.enabled:  # nor could a trial close it
+            return f"{link.name} is disabled"
+        if not any(link.name in names for names in self._chains.values()):
+            return f"{link.name} is in no chain"
+        state = link.breaker.state
+        return _well(link.name, state) if state in _WELL else None
 
     def _close(self, provider: str, summary: str) -> None:
         if provider in self._open:
@@ -115,6 +128,8 @@ class Lookout:
             self._tell(Alert(CIRCUIT, provider, summary, resolved=True))
 
     def _fell_back(self, name: str, first: Attempt, taken: Attempt) -> None:
+        if name not in self._chains:  # a reload took it away while this one was under way
+            return
         channel = self._channels.setdefault(name, _Channel())
         now = self._clock.monotonic()
         due = now - self.fallback_after

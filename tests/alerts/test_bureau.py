@@ -18,7 +18,10 @@ from sidecar.metrics import Metrics
 from sidecar.registry import Registry
 from sidecar.testing import ScriptedProvider
 
-TEXT = "providers: {console: {}}\nchains: {sms: [console], email: [console]}\n"
+TEXT = """
+providers: {one: {kind: console}, two: {kind: console}}
+chains: {sms: [one, two], email: [one, two]}
+"""
 
 
 class Office:
@@ -102,6 +105,17 @@ async def test_a_reload_resolves_what_is_no_more(office):
     office.links.clear()
     office.bureau.renew(replace(office.config, chains={"sms": office.config.chains["sms"]}))
     assert office.active() == [("fallback", "sms")]
+
+
+async def test_a_reload_resolves_the_circuit_of_what_is_in_no_chain_any_more(office):
+    office.open_circuit()
+    assert office.active() == [("circuit_open", "one")]
+    without = office.config.chains["sms"].model_copy(update={"providers": ("two",)})
+    both = office.config.chains["email"]
+    office.bureau.renew(replace(office.config, chains={"sms": without, "email": both}))
+    assert office.active() == [("circuit_open", "one")], "the mails still go there"
+    office.bureau.renew(replace(office.config, chains={"sms": without}))
+    assert office.active() == []
 
 
 async def test_a_reload_brings_another_patience(office):

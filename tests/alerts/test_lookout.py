@@ -23,7 +23,8 @@ class Post:
         self.clock = clock
         self.links = {name: self.link(name) for name in ("one", "two")}
         self.heard = []
-        self.lookout = Lookout(self.heard.append, self.links.values, clock, HOUR)
+        self.chains = {"sms": ["one", "two"], "email": ["one", "two"]}
+        self.lookout = Lookout(self.heard.append, self.links.values, clock, self.chains, HOUR)
         registry = Registry()
         registry.register(self.lookout)
         self.observers = Observers(registry)
@@ -148,6 +149,55 @@ def test_a_provider_that_was_made_anew_is_over(post):
     post.links["one"] = post.link("one")
     post.lookout.look()
     assert post.told() == CLOSED
+
+
+def switched_off(post):
+    post.links["one"].enabled = False
+
+
+def taken_out_of_every_chain(post):
+    post.lookout.renew({"sms": ["two"], "email": ["two"]})
+
+
+NOT_ASKED = pytest.mark.parametrize(
+    ("change", "summary"),
+    [(switched_off, "one is disabled"), (taken_out_of_every_chain, "one is in no chain")],
+)
+
+
+@NOT_ASKED
+def test_an_open_one_that_nobody_asks_any_more_is_over(post, change, summary):
+    post.verdicts(*FAILURES)
+    post.told()
+    change(post)
+    post.lookout.look()
+    assert post.heard[0].summary == summary
+    post.lookout.look()
+    assert post.told() == CLOSED
+
+
+@NOT_ASKED
+def test_one_that_opens_when_nobody_asks_it_any_more_is_no_alert(post, change, summary):
+    change(post)
+    post.verdicts(*FAILURES)
+    assert post.told() == []
+
+
+def test_an_open_one_that_another_chain_asks_is_not_over(post):
+    post.verdicts(*FAILURES)
+    post.lookout.renew({"sms": ["two"], "email": ["one"]})
+    post.lookout.look()
+    assert post.told() == OPENED
+
+
+def test_one_that_is_asked_again_and_fails_again_is_told_of_again(post):
+    post.verdicts(*FAILURES)
+    switched_off(post)
+    post.lookout.look()
+    post.links["one"].enabled = True
+    post.later(60.0)
+    post.verdicts(Verdict.FAILURE)
+    assert post.told() == OPENED + CLOSED + OPENED
 
 
 def test_a_late_word_of_a_circuit_that_has_closed_is_no_alert(post):
@@ -302,10 +352,19 @@ def test_a_channel_that_is_no_more_is_over(post):
     post.by_fallback()
     post.by_fallback(channel="email")
     post.told()
-    post.lookout.keep(["email"])
+    post.lookout.renew({"email": ["one", "two"]})
     assert post.told() == BACK
-    post.lookout.keep(["email"])
+    post.lookout.renew({"email": ["one", "two"]})
     assert post.told() == []
+
+
+def test_a_send_that_ends_when_its_channel_is_no_more_tells_of_no_fallback(post):
+    post.lookout.renew({"email": ["one", "two"]})
+    post.by_fallback()
+    assert post.told() == []
+    post.lookout.renew(post.chains)
+    post.by_fallback()
+    assert post.told() == FELL, "it is not counted either"
 
 
 def test_no_recipient_is_in_an_alert(post):
