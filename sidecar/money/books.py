@@ -8,7 +8,6 @@ of fifty that want the last of a budget one gets it.
 from __future__ import annotations
 
 from collections.abc import Container, Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from decimal import Decimal
 from weakref import WeakSet
 
@@ -17,7 +16,7 @@ from sidecar.delivery.clock import Clock
 from sidecar.delivery.model import ZERO, Bill, Message, Money, SkipReason
 from sidecar.delivery.tariff import Tariff
 from sidecar.money.alarms import Alarms
-from sidecar.money.budget import Account, Budget, Slate, Today, Window
+from sidecar.money.budget import Account, Budget, Slate, Today, Units, Window
 from sidecar.money.region import country_of
 from sidecar.store.costs import DayCosts
 
@@ -30,28 +29,23 @@ SOON = 1.0
 _Name = tuple[str, str, Window]
 
 
-@dataclass(slots=True)
-class _Units:
-    used: int = 0
-    held: int = 0
-
-
 class Books:
     """Everything that was spent in the month and on the day that are now (UTC).
 
-    `whole` is the budget of all providers together, `budgets` has those of each, as they stand.
+    `whole` is the budget of all providers together, `budgets` has those of each, as they stand;
+    None where no configuration said so yet.
     `tell` hears when a budget is nearly spent.
     """
 
     def __init__(self, clock: Clock, tell: Tell = lambda _: None) -> None:
         self._whole: Budget | None = None
         self._tills: WeakSet[ProviderTill] = WeakSet()
-        self.budgets: dict[str, Budget | None] = {}
+        self.budgets: dict[str, Budget | None] | None = None
         self.slates: set[Slate] = set()  # those with something on them
         self._clock = clock
         self._alarms = Alarms(tell)
         self._accounts: dict[_Name, Account] = {}
-        self._units: dict[str, _Units] = {}
+        self._units: dict[str, Units] = {}
         self._today = Today.at(clock.time())
 
     @property
@@ -107,24 +101,27 @@ class Books:
         while self.slates:
             self.slates.pop().wipe()
 
-    def units_of(self, name: str) -> _Units:
+    def units_of(self, name: str) -> Units:
         found = self._units.get(name)
         if found is None:
-            found = self._units[name] = _Units()
+            found = self._units[name] = Units()
         return found
 
-    def limits(self, name: str, budget: Budget | None) -> Iterator[tuple[str, Window, Decimal]]:
+    def limits(
+        self, name: str, budget: Budget | None, currency: str
+    ) -> Iterator[tuple[str, Window, Decimal]]:
         """Every window that limits a provider: its own, then those of the whole."""
         for whose, one in ((name, budget), (WHOLE, self.whole)):
             if one is not None:
-                for window, limit in one.limits().items():
+                for window, limit in one.limits(currency).items():
                     yield whose, window, limit
 
     def look(self, till: ProviderTill, refused: Container[tuple[str, Window]] = ()) -> None:
         """Tell where a level of a budget was reached, as those are that had to refuse."""
         currency = till.tariff.currency
-        budget = self.budgets.get(till.name, till.budget)  # a reload may have changed it
-        for whose, window, limit in self.limits(till.name, budget):
+        # A reload may have changed it, or taken the provider away, while a send was under way.
+        budget = till.budget if self.budgets is None else self.budgets.get(till.name)
+        for whose, window, limit in self.limits(till.name, budget, currency):
             self._alarms.look(
                 whose,
                 window,
@@ -139,8 +136,8 @@ class Books:
         for (name, currency, window), account in self._accounts.items():
             if not account.told:
                 continue
-            budget = self.whole if name == WHOLE else self.budgets.get(name)
-            limit = budget.limits().get(window) if budget is not None else None
+            budget = self.whole if name == WHOLE else (self.budgets or {}).get(name)
+            limit = None if budget is None else budget.limits(currency).get(window)
             if limit is None:
                 self._alarms.gone(name, window, account)
             else:
@@ -218,7 +215,7 @@ class ProviderTill:
         return None if cost is None else cost.amount
 
     def is_short(self, message: Message | None) -> bool:
-        for whose, window, limit in self.books.limits(self.name, self.budget):
+        for whose, window, limit in self._limits():
             budget = self.books.whole if whose == WHOLE else self.budget
             soft = limit * budget.soft if budget is not None else limit
             if self._taken(whose, window) >= soft and (whose != WHOLE or self.dearness(message)):
@@ -242,6 +239,8 @@ class ProviderTill:
         cost = self.dearness(message) or ZERO
         wait = 0.0
         for whose, window, limit in self._exceeded(message):
+            if cost > limit and not self.tariff.free_per_month:  # nor will it fit when that turns
+                return None
             is_spent = self._spent(whose, window) + cost > limit
             wait = max(wait, self.books.seconds_to(window) if is_spent else SOON)
         return wait
@@ -279,9 +278,12 @@ class ProviderTill:
             return ()
         return [
             (whose, window, limit)
-            for whose, window, limit in self.books.limits(self.name, self.budget)
+            for whose, window, limit in self._limits()
             if self._taken(whose, window) + cost > limit
         ]
+
+    def _limits(self) -> Iterator[tuple[str, Window, Decimal]]:
+        return self.books.limits(self.name, self.budget, self.tariff.currency)
 
     def _spent(self, whose: str, window: Window) -> Decimal:
         return self.books.account(whose, self.tariff.currency, window).spent

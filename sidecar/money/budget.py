@@ -33,8 +33,10 @@ class Budget:
     daily: Decimal | None = None
     soft: Decimal = Decimal("0.8")
 
-    def limits(self) -> dict[Window, Decimal]:
-        """The windows that are limited."""
+    def limits(self, currency: str) -> dict[Window, Decimal]:
+        """The windows that are limited for what is paid in `currency`: none but in its own."""
+        if currency != self.currency:
+            return {}
         both = {Window.MONTH: self.monthly, Window.DAY: self.daily}
         return {window: limit for window, limit in both.items() if limit is not None}
 
@@ -52,6 +54,14 @@ class Account:
     @property
     def taken(self) -> Decimal:
         return self.spent + self.held
+
+
+@dataclass(slots=True)
+class Units:
+    """What one provider has counted this month, and what is kept aside."""
+
+    used: int = 0
+    held: int = 0
 
 
 @dataclass(slots=True, eq=False)

@@ -31,7 +31,7 @@ class BudgetGauges(Collector):
             for window in Window:
                 account = self._books.account(name, currency, window)
                 spent.add_metric([name, window.value, currency], float(account.spent))
-            for window, limit in budget.limits().items() if budget is not None else ():
+            for window, limit in budget.limits(currency).items() if budget is not None else ():
                 limits.add_metric([name, window.value, currency], float(limit))
         yield limits
         yield spent

@@ -81,7 +81,7 @@ def _limits(budget: Budget) -> dict[str, Any]:
 def _state(books: Books, name: str, budget: Budget) -> str:
     """`ok`, `soft` where the others of a chain go first, `over` where nothing more fits."""
     state = "ok"
-    for window, limit in budget.limits().items():
+    for window, limit in budget.limits(budget.currency).items():
         taken = books.account(name, budget.currency, window).taken
         if taken >= limit:
             return "over"

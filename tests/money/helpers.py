@@ -26,9 +26,9 @@ def tariff(price="1.00", *, per=Per.MESSAGE, free=0, **more):
     return Tariff(per, None if price is None else Decimal(price), free_per_month=free, **more)
 
 
-def budget(monthly=None, daily=None, soft="0.8"):
+def budget(monthly=None, daily=None, soft="0.8", currency="USD"):
     return Budget(
-        "USD",
+        currency,
         None if monthly is None else Decimal(monthly),
         None if daily is None else Decimal(daily),
         Decimal(soft),

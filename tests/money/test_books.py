@@ -225,7 +225,7 @@ class BooksAndALedger(RuleBasedStateMachine):
             held = sum(h.bill.cost.amount for day, h in self.holds if day.startswith(begin))
             account = self.books.account("one", "USD", window)
             assert (account.spent, account.held) == (spent, held)
-            assert account.taken <= self.limit.limits()[window]
+            assert account.taken <= self.limit.limits("USD")[window]
 
 
 TestBooksAndALedger = BooksAndALedger.TestCase
@@ -281,13 +281,13 @@ def test_units_of_a_new_month_are_its_own(books, clock):
 def test_what_a_reload_changed_is_what_the_alerts_go_by(books, desk):
     old = books.till("one", tariff("1.00"), budget(monthly="2.00"))
     hold = old.reserve(message())
-    books.budgets["one"] = budget(monthly="100.00")
+    books.budgets = {"one": budget(monthly="100.00")}
     hold.settle(billable=True)
     assert desk == []
 
 
 def test_a_budget_that_is_taken_away_takes_its_alerts_along(books, desk):
-    books.budgets["one"] = budget(monthly="1.00")
+    books.budgets = {"one": budget(monthly="1.00")}
     send(books.till("one", tariff("1.00"), books.budgets["one"]))
     books.budgets["one"] = budget(monthly="1.50")
     books.review()
@@ -295,3 +295,53 @@ def test_a_budget_that_is_taken_away_takes_its_alerts_along(books, desk):
     books.review()
     told = [line.rpartition(", ")[2] for line in desk]
     assert told == ["100%", "80% resolved", "100% resolved", "50% resolved"]
+
+
+def test_a_send_that_ends_when_its_provider_is_no_more_tells_of_the_whole_alone(books, desk):
+    till = books.till("one", tariff("1.00"), budget(monthly="2.00"))
+    books.budgets = {"one": till.budget}
+    hold = till.reserve(message())
+    books.whole, books.budgets = budget(monthly="1.50"), {"two": None}
+    books.review()
+    hold.settle(billable=True)
+    assert till.reserve(message()) is OVER
+    assert desk == [f"all providers, monthly budget, {level}" for level in ("50%", "100%")]
+
+
+def test_another_currency_takes_the_alerts_of_the_old_one_along(books, desk):
+    books.budgets = {"one": budget(monthly="10.00")}
+    books.whole = budget(monthly="15.00")
+    old = books.till("one", tariff("1.00"), books.budgets["one"])
+    for _ in range(9):
+        send(old)
+    told, hold = list(desk), old.reserve(message())
+    assert len(told) == 3, "50 and 80 % of its own budget, 50 % of the whole"
+    desk.clear()
+    euros = budget(monthly="8.50", currency="EUR")
+    books.whole, books.budgets = euros, {"one": euros}
+    books.review()
+    assert sorted(desk) == sorted(f"{one} resolved" for one in told)
+    hold.settle(billable=True)
+    assert send(old) is OVER, "its own budget is the one that it began with"
+    assert len(desk) == 3, "10 USD are nothing of 8.50 EUR"
+    new = books.till("one", tariff("1.00", currency="EUR"), euros)
+    for _ in range(5):
+        send(new)
+    assert desk[3:] == [f"{who}, monthly budget, 50%" for who in ("one", "all providers")]
+
+
+def test_a_budget_of_another_currency_shuts_nothing_and_moves_nothing_back(books):
+    old = books.till("one", tariff("1.00"), None)
+    books.whole = budget(monthly="1.00", currency="EUR")
+    assert send(old) is not OVER
+    assert (old.shut(message()), old.is_short(message()), old.opens_in(message())) == (None, 0, 0)
+
+
+def test_what_costs_more_than_a_whole_budget_waits_for_no_window(books, clock):
+    till = books.till("one", tariff("1.00", per=Per.SEGMENT), budget(daily="1.50"))
+    assert till.reserve(message("a" * 161)) is OVER
+    assert till.opens_in(message("a" * 161)) is None
+    assert till.opens_in(message()) == 0.0
+    free = books.till("two", tariff("1.00", free=1), budget(monthly="0.50"))
+    send(free)
+    assert free.opens_in(message()) == moment("2026-12-01T00:00") - clock.time()

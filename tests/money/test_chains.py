@@ -74,10 +74,18 @@ async def test_at_soft_a_provider_goes_behind_and_still_serves(declared):
 
 
 async def test_a_chain_that_is_all_over_budget_says_when_the_window_turns(declared, clock):
+    declared.add("one", CENT, budget(daily="0.01", soft="1"))
+    declared.add("two", CENT, budget(monthly="0.01", soft="1"))
+    assert [(await declared.trail())[-1] for _ in range(2)] == ["one:accepted", "two:accepted"]
+    assert await declared.trail() == ["one:over_budget", "two:over_budget"]
+    assert declared.chain.retry_after(message()) == moment("2026-11-11T00:00") - clock.time()
+
+
+async def test_what_fits_no_budget_at_all_is_not_worth_another_try(declared):
     declared.add("one", CENT, budget(daily="0.005"))
     declared.add("two", CENT, budget(monthly="0.005"))
     assert await declared.trail() == ["one:over_budget", "two:over_budget"]
-    assert declared.chain.retry_after(message()) == moment("2026-11-11T00:00") - clock.time()
+    assert declared.chain.retry_after(message()) is None
 
 
 async def test_fifty_at_once_and_money_for_one(declared):
