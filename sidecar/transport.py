@@ -28,10 +28,10 @@ from sidecar.delivery.errors import (
     Unknown,
 )
 from sidecar.delivery.frozen import made_quickly
-from sidecar.wire.engine import REPLY_LIMIT, Engine
+from sidecar.wire.engine import REPLY_LIMIT, BodyLost, Engine
 from sidecar.wire.target import Target, admit
 
-__all__ = ["REPLY_LIMIT", "HttpTransport", "Reply", "error_for_status", "use"]
+__all__ = ["REPLY_LIMIT", "BodyLost", "HttpTransport", "Reply", "error_for_status", "use"]
 
 ENGINES: Mapping[str, tuple[str, str]] = {
     "lean": ("sidecar.wire.lean", "LeanClient"),

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import structlog
 
@@ -20,7 +20,7 @@ from sidecar.config import Alerts
 from sidecar.delivery.clock import Clock
 from sidecar.delivery.errors import DeliveryError
 from sidecar.lasting import Lasting
-from sidecar.transport import HttpTransport, Reply
+from sidecar.transport import BodyLost, HttpTransport, Reply
 
 TIMEOUT = 10.0
 """Seconds for one POST. Acknowledging takes none; the next try brings what took longer."""
@@ -161,7 +161,7 @@ class Courier:
         if self._transport is not None and self._private is not self._settings.allow_private:
             await self._hang_up()
         transport = self._transport or self._dial()
-        return await transport.request("POST", url, headers=headers, body=body, timeout=TIMEOUT)
+        return await ask(transport, url, headers, body)
 
     # What follows
 
@@ -222,6 +222,14 @@ class Courier:
     def _wake(self) -> None:
         if self._woken is not None and not self._woken.done():
             self._woken.set_result(None)
+
+
+async def ask(transport: HttpTransport, url: str, headers: Mapping[str, str], body: bytes) -> Reply:
+    """What the webhook answers to one POST. Raises `DeliveryError` where it answers nothing."""
+    try:
+        return await transport.request("POST", url, headers=headers, body=body, timeout=TIMEOUT)
+    except BodyLost as error:
+        return Reply(*error.head)  # its status has said it all: nobody reads the body
 
 
 def why(error: DeliveryError) -> str:

@@ -9,7 +9,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from sidecar import logs, transport
-from sidecar.alerts.courier import TIMEOUT, why
+from sidecar.alerts.courier import ask, why
 from sidecar.alerts.letter import Letter, body_of, headers_of, new_id
 from sidecar.alerts.model import Alert
 from sidecar.alerts.signing import key_of
@@ -41,9 +41,7 @@ async def _send(config: Config) -> dict[str, Any]:
     wire = transport.HttpTransport(allow_private=settings.allow_private)
     status = None
     try:
-        reply = await wire.request(
-            "POST", settings.webhook, headers=headers, body=body, timeout=TIMEOUT
-        )
+        reply = await ask(wire, settings.webhook, headers, body)
         status, said = reply.status, f"answered {reply.status}"
     except DeliveryError as error:
         said = why(error)

@@ -16,7 +16,7 @@ from aiohttp.abc import AbstractResolver, ResolveResult
 from sidecar import crash
 from sidecar.delivery.errors import DeliveryError, Unknown
 from sidecar.network import CONNECT_TIMEOUT, connect_error, resolve, tls_context
-from sidecar.wire.engine import KEPT_FOR, NAMES_FOR, REPLY_LIMIT, Answer
+from sidecar.wire.engine import KEPT_FOR, NAMES_FOR, REPLY_LIMIT, Answer, BodyLost
 from sidecar.wire.request import admit_request
 from sidecar.wire.target import Target
 
@@ -51,7 +51,7 @@ class AiohttpClient:
     ) -> Answer:
         """See `Engine`."""
         admit_request(method, headers, body)
-        progress = SimpleNamespace(left=False)
+        progress = SimpleNamespace(left=False, head=None)
         if target.plain:
             self._resolver.plain_hosts.add(target.host)
         try:
@@ -60,7 +60,9 @@ class AiohttpClient:
         except DeliveryError:
             raise
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
-            raise (_after_leaving if progress.left else _before_leaving)(error) from error
+            if progress.left:
+                raise _after_leaving(error, progress.head) from error
+            raise _before_leaving(error) from error
 
     async def close(self) -> None:
         """See `Engine`."""
@@ -88,12 +90,14 @@ class AiohttpClient:
             timeout=bounds,
             trace_request_ctx=progress,
         ) as response:
+            progress.head = response.status, response.headers, b""
             received = bytearray()
             async for chunk in response.content.iter_any():
                 received += chunk
                 if len(received) > REPLY_LIMIT:
                     response.close()
-                    raise Unknown("the answer was longer than 256 KiB", code=response.status)
+                    reason = "the answer was longer than 256 KiB"
+                    raise BodyLost(reason, progress.head, code=response.status)
             return response.status, response.headers, bytes(received)
 
 
@@ -160,7 +164,8 @@ def _before_leaving(error: Exception) -> DeliveryError:
     return connect_error(error.os_error if isinstance(error, ClientConnectorError) else error)
 
 
-def _after_leaving(error: Exception) -> DeliveryError:
+def _after_leaving(error: Exception, head: Answer | None) -> DeliveryError:
+    reason = "the connection was lost before the answer was complete"
     if isinstance(error, TimeoutError):
-        return Unknown("no complete answer in time")
-    return Unknown("the connection was lost before the answer was complete")
+        reason = "no complete answer in time"
+    return Unknown(reason) if head is None else BodyLost(reason, head)

@@ -11,7 +11,7 @@ from sidecar import crash
 from sidecar.delivery.errors import DeliveryError, Unknown
 from sidecar.delivery.timeouts import Timeouts
 from sidecar.network import connect_error
-from sidecar.wire.engine import Answer
+from sidecar.wire.engine import Answer, BodyLost
 from sidecar.wire.reply import ReplyReader
 
 
@@ -59,6 +59,8 @@ class Connection(asyncio.Protocol):
             self._timeouts.call_off(timeout)
             self._outcome = None
         if error is not None:
+            if (head := reader.head) is not None:
+                error = BodyLost(error.reason, head, code=error.code)
             try:
                 raise error
             finally:

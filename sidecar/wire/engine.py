@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Protocol
 
+from sidecar.delivery.errors import Unknown
 from sidecar.wire.target import Target
 
 REPLY_LIMIT = 256 * 1024
@@ -20,6 +21,18 @@ Answer = tuple[int, Mapping[str, str], bytes]
 """A complete reply: status, case-insensitive headers, body."""
 
 
+class BodyLost(Unknown):
+    """The head of the reply came, and not the whole of its body, or none that can be read.
+
+    `head` is the reply without its body: where only the status counts, that is an answer. With
+    aiohttp it is a plain `Unknown` where one piece holds both the head and what cannot be read.
+    """
+
+    def __init__(self, reason: str, head: Answer, *, code: str | int | None = None) -> None:
+        super().__init__(reason, code=code)
+        self.head = head
+
+
 class Engine(Protocol):
     """Connections of one transport."""
 
@@ -29,7 +42,8 @@ class Engine(Protocol):
         """Send a request and read its reply, within `timeout` seconds.
 
         Raises `Unavailable`, `Misconfigured`, `Refused` or `LocalFault` when the request surely did
-        not leave, and `Unknown` when it may have been taken.
+        not leave, and `Unknown` when it may have been taken; that is a `BodyLost` where the head of
+        the reply is there.
         """
 
     async def close(self) -> None:

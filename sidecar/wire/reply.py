@@ -105,6 +105,11 @@ class ReplyReader:
         whole = body[0] if len(body) == 1 else b"".join(body)
         return self._status, Headers(self._headers), whole
 
+    @property
+    def head(self) -> Answer | None:
+        """The reply without its body; None while the head is not whole."""
+        return None if self._in_head else (self._status, Headers(self._headers), b"")
+
     def feed(self, data: bytes) -> bool:
         """Whether the reply is whole now. Raises `Unknown` for what is no reply, or too long."""
         self._came += len(data)

@@ -10,6 +10,7 @@ from structlog.testing import capture_logs
 
 from harness.alerting import Road
 from harness.webhooks import KEY, secret_of
+from sidecar import transport
 from sidecar.config import Alerts
 from sidecar.testing import Answer, ManualClock, stub_server
 
@@ -25,11 +26,22 @@ def logged():
         yield lines
 
 
+@pytest.fixture(params=["lean", "aiohttp"])
+def engine(request):
+    """A test with this one runs with both ways to speak HTTP."""
+    transport.use(request.param)
+    yield request.param
+    transport.use("lean")
+
+
 @pytest.fixture
 def held(monkeypatch):
-    """Let a stub take requests, and answer them when the gate that this gives is open."""
+    """Let a stub take requests, and answer them when the gate that this gives is open.
 
-    def hold(stub):
+    What is `given` it says at once.
+    """
+
+    def hold(stub, given=b""):
         gate, exchange = asyncio.Event(), stub._exchange
 
         async def behind_it(reader, writer):
@@ -38,6 +50,7 @@ def held(monkeypatch):
             again = asyncio.StreamReader()
             again.feed_data(found + await reader.readexactly(length))
             again.feed_eof()
+            writer.write(given)
             return await exchange(again, Later(writer, gate))
 
         monkeypatch.setattr(stub, "_exchange", behind_it)

@@ -13,6 +13,7 @@ from sidecar.alerts import bag
 from sidecar.alerts.letter import LIFE, PAUSES, SPREAD, TRIES
 from sidecar.config import Alerts
 from sidecar.testing import Answer, stub_server
+from sidecar.transport import REPLY_LIMIT
 
 DOWN = Answer(503)
 OK = Answer(204)
@@ -74,11 +75,35 @@ async def test_while_a_secret_is_replaced_both_sign(road):
         Answer(200),
         Answer(202),
         Answer(299),
+        Answer(200, body=b"x" * (REPLY_LIMIT + 1)),
+        Answer(200, fault="endless"),
+        Answer(200, fault="truncate"),
     ],
-    ids=lambda answer: answer.status,
+    ids=["200", "202", "299", "long", "endless", "truncate"],
 )
-async def test_any_2xx_is_done(road, answer, clock):
+async def test_any_2xx_is_done_whatever_becomes_of_its_body(road, answer, engine, logged):
     one = await road(answer)
+    one.post(bad())
+    await one.later(LIFE)
+    assert len(one.stub.requests) == 1
+    assert one.ended == {"delivered": 1}
+    assert logged == []
+
+
+async def test_a_2xx_whose_body_cannot_be_read_is_done(road):
+    one = await road(Answer(200, {"Transfer-Encoding": "chunked"}, b"zz\r\n", fault="endless"))
+    one.post(bad())
+    await one.later(LIFE)
+    assert len(one.stub.requests) == 1
+    assert one.ended == {"delivered": 1}
+
+
+async def test_a_2xx_whose_body_hangs_is_done_when_the_time_is_over(
+    road, held, monkeypatch, engine
+):
+    monkeypatch.setattr("sidecar.alerts.courier.TIMEOUT", 0.5)
+    one = await road(OK)
+    held(one.stub, b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n")
     one.post(bad())
     await one.later(LIFE)
     assert len(one.stub.requests) == 1
@@ -95,7 +120,7 @@ async def test_any_2xx_is_done(road, answer, clock):
         Answer(500),
         Answer(503),
         Answer(fault="eof"),
-        Answer(fault="truncate"),
+        Answer(500, fault="truncate"),
     ],
     ids=lambda answer: answer.fault or answer.status,
 )
@@ -191,6 +216,17 @@ async def test_retry_after_holds_for_everything(road, status):
     await one.later(1.5)
     assert sorted(one.told()[1:]) == [("sns", False), ("twilio", False)]
     assert one.ended == {"delivered": 2}
+
+
+async def test_a_head_without_its_body_is_heeded_too(road, engine, logged):
+    busy = Answer(429, {"Retry-After": "600"}, fault="truncate")
+    one = await road(busy, Answer(410, fault="endless"))
+    one.post(bad())
+    await one.later(599.0)
+    assert len(one.stub.requests) == 1
+    await one.later(3600.0)
+    assert len(one.stub.requests) == 2
+    assert [line.get("why") for line in logged] == ["answered 429", "answered 410"]
 
 
 async def test_no_retry_after_is_longer_than_an_hour(road):

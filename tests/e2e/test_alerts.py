@@ -201,6 +201,8 @@ def test_the_command_sends_one_and_says_what_was_answered(command, tmp_path, ven
     assert done.stdout == f"{receiver.url.removeprefix('http://')}: answered 204\n"
     (payload,) = Inbox(receiver).all()
     assert payload["type"] == "otp_sidecar.test"
+    receiver.answer = lambda request: (200, {}, b"x" * 300_000)
+    assert command("alerts", "test").returncode == 0, "nobody reads what is behind the status"
     receiver.answer = fails
     done = command("alerts", "test", "--json")
     assert done.returncode == 1

@@ -9,7 +9,7 @@ import pytest
 
 from sidecar.delivery.errors import Misconfigured, Unavailable, Unknown
 from sidecar.testing import Answer, StubServer, stub_server
-from sidecar.transport import REPLY_LIMIT
+from sidecar.transport import REPLY_LIMIT, BodyLost, Reply
 
 
 def post(transport, port, *, timeout=5.0, scheme="http", host="127.0.0.1"):
@@ -243,6 +243,59 @@ async def test_what_cannot_be_read_after_the_request_left_is_unknown(transport, 
     with pytest.raises(Unknown) as caught:
         await post(transport, port)
     assert "127.0.0.1" not in str(caught.value)
+
+
+HEAD = b"HTTP/1.1 299 OK\r\nX-Said: yes\r\n"
+CHUNKED = b"Transfer-Encoding: chunked\r\n\r\n"
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"Content-Length: 9\r\n\r\nabc",
+        b"Content-Length: 300000\r\n\r\n" + b"x" * 300_000,
+        b"\r\n" + b"x" * 300_000,
+        CHUNKED + b"2\r\n{}\r\n",
+    ],
+    ids=["broken off", "too long", "too long, no length", "no last chunk"],
+)
+async def test_a_lost_body_leaves_the_head(transport, serve, body):
+    port = await serve(answering(HEAD + body))
+    with pytest.raises(BodyLost) as caught:
+        await post(transport, port)
+    head = Reply(*caught.value.head)
+    assert (head.status, head.headers["x-said"], head.body) == (299, "yes", b"")
+    assert caught.value.outcome == "unknown"
+
+
+async def test_a_body_that_is_no_chunk_leaves_the_head(transport, serve, engine):
+    port = await serve(answering(HEAD + CHUNKED + b"zz\r\n"))
+    with pytest.raises(Unknown) as caught:
+        await post(transport, port)
+    # The parser of aiohttp throws a head away that came in one piece with what it cannot read.
+    assert isinstance(caught.value, BodyLost) is (engine == "lean")
+
+
+async def test_a_body_that_takes_too_long_leaves_the_head(transport, serve):
+    async def hang(reader, writer):
+        await answering(HEAD + b"Content-Length: 9\r\n\r\nabc")(reader, writer)
+        await reader.read()
+
+    port = await serve(hang)
+    with pytest.raises(BodyLost, match="in time") as caught:
+        await post(transport, port, timeout=0.4)
+    assert caught.value.head[0] == 299
+
+
+@pytest.mark.parametrize(
+    "said",
+    [b"", HEAD, HEAD + b"Content-Length: x\r\n\r\n", b"HTTP/1.1 100 Continue\r\n\r\n", b"no HTTP"],
+)
+async def test_a_lost_head_leaves_nothing(transport, serve, said):
+    port = await serve(answering(said))
+    with pytest.raises(Unknown) as caught:
+        await post(transport, port)
+    assert not isinstance(caught.value, BodyLost)
 
 
 async def test_a_kept_connection_that_breaks_is_not_tried_again(transport, serve):
