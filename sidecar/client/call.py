@@ -32,7 +32,7 @@ FIRST_PAUSE = 0.2
 BODY_LIMIT = 64 * 1024
 _KEY = re.compile(r"[\x21\x23-\x7e][\x21-\x7e]{0,254}")
 _TOKEN = re.compile(r"[\x21-\x7e]+")
-_BASE = re.compile(r"http://(\[[0-9a-fA-F:]+\]|[A-Za-z0-9._-]+)(?::([0-9]{1,5}))?/?")
+_BASE = re.compile(r"http://(\[[0-9a-fA-F:]+\]|[A-Za-z0-9._-]+)(?::([0-9]+))?/?")
 _CODE = re.compile(r"[a-z][a-z0-9_]{0,39}")
 _TELLING = re.compile(r"\w*\d\w*")
 _LETTERS = str.maketrans("0123456789", "abcdefabcd")
@@ -61,7 +61,7 @@ def read_target(base: str, token: str | None, timeout: float, retries: int) -> T
     if base.startswith("unix:/"):
         path = base.removeprefix("unix:")
     elif (match := _BASE.fullmatch(base)) is not None:
-        host, port = match[1].strip("[]"), int(match[2] or 80)
+        host, port = match[1].strip("[]"), _port(match[2] or "80")
         authority = f"{match[1]}:{port}"
     else:
         raise ValueError("base takes http://127.0.0.1:8780 or unix:/path")
@@ -77,6 +77,13 @@ def read_target(base: str, token: str | None, timeout: float, retries: int) -> T
         f"Content-Type: application/json\r\n{opening}Idempotency-Key: "
     )
     return Target(path, host, port, head.encode(), token, timeout, retries)
+
+
+def _port(digits: str) -> int:
+    """A socket takes the remainder of a larger one: a code would go to another port."""
+    if len(digits) > 5 or not 1 <= int(digits) <= 65535:
+        raise ValueError("base takes a port from 1 to 65535")
+    return int(digits)
 
 
 class Call:

@@ -166,7 +166,7 @@ def test_a_key_under_way_is_waited_for_or_is_not(start, vendor, make):
 
 
 def test_nobody_listens(make, tmp_path):
-    for base in (f"unix:{tmp_path}/none.sock", f"unix:/{'x' * 200}", "http://127.0.0.1:0"):
+    for base in (f"unix:{tmp_path}/none.sock", f"unix:/{'x' * 200}", "http://127.0.0.1:1"):
         error = make(base).refused()
         assert (type(error), error.code, error.status) == (Unreachable, "unreachable", None)
         assert error.surely_not_sent
@@ -197,6 +197,9 @@ def test_no_error_tells_the_message_or_the_token(one_provider, fields):
         ("base", f"http://x:{TOKEN}@localhost"),
         ("base", "https://localhost"),
         ("base", "unix:relative"),
+        ("base", "http://127.0.0.1:0"),
+        ("base", "http://127.0.0.1:65536"),
+        ("base", f"http://127.0.0.1:{9 * '9'}"),
         ("token", f"{TOKEN}\r\nX: y"),
         ("timeout", 0),
         ("retries", 6),
