@@ -3,23 +3,36 @@
 from __future__ import annotations
 
 import gc
-import os
 import signal
 import sys
 import time
+from collections.abc import Sequence
 
 STARTED = time.monotonic()
-EX_SOFTWARE = 70
+EX_SOFTWARE, EX_IOERR, EX_INTERRUPTED = 70, 74, 130
 
 
 def main() -> None:
-    """Run the command line. `health` takes a short way that imports no framework."""
-    _have_streams()
-    arguments = sys.argv[1:]
-    if arguments[:1] == ["health"] and "--help" not in arguments:
+    """Run the command line, and end with its exit code."""
+    code: int | None
+    try:
+        code = _run(sys.argv[1:])
+    except SystemExit as end:
+        code = _ended(end.code, 1) if isinstance(end.code, str) else end.code
+    except KeyboardInterrupt:  # also while the imports are under way
+        code = EX_INTERRUPTED
+    sys.exit(code)
+
+
+def _run(arguments: Sequence[str]) -> int:
+    """The exit code. `health` takes a short way that imports no framework."""
+    from sidecar.streams import have_streams  # noqa: PLC0415  # where a Ctrl-C is heard
+
+    have_streams()
+    if arguments[:1] == ["health"] and not {"-h", "--help"} & set(arguments):
         from sidecar.probe import main as probe  # noqa: PLC0415  # the short way
 
-        sys.exit(probe(arguments[1:]))
+        return probe(arguments[1:])
     if arguments[:1] == ["run"]:
         # Imports leave next to no garbage, and looking for it took a tenth of the time to ready.
         # `serve` begins to collect.
@@ -33,11 +46,20 @@ def main() -> None:
     try:
         cli(prog_name="otp-sidecar", obj=STARTED)
     except ConfigError as error:
-        sys.stderr.write(f"{error}\n")
-        sys.exit(EX_CONFIG)
+        return _ended(str(error), EX_CONFIG)
     except Exception as error:  # noqa: BLE001  # a traceback ends with the error's text
-        sys.stderr.write(f"otp-sidecar failed, and should not have: {_where(error)}\n")
-        sys.exit(EX_SOFTWARE)
+        return _ended(f"otp-sidecar failed, and should not have: {_where(error)}", EX_SOFTWARE)
+    return 0
+
+
+def _ended(told: str, code: int) -> int:
+    """Say why a command has ended, and give its exit code; a full disk is no fault of ours."""
+    from sidecar.streams import tell, why_unwritten  # noqa: PLC0415  # loaded by now
+
+    if why := why_unwritten():
+        told, code = f"cannot write: {why}", EX_IOERR
+    tell("stderr", f"{told}\n")
+    return code
 
 
 def _where(error: BaseException) -> str:
@@ -46,13 +68,6 @@ def _where(error: BaseException) -> str:
 
     places = [f"{frame.filename}:{frame.lineno}" for frame in extract_tb(error.__traceback__)]
     return f"{type(error).__name__} at {' from '.join(places[:-4:-1])}"
-
-
-def _have_streams() -> None:
-    """Python has no stdout, or stderr, where the descriptor was closed before it started."""
-    for name in ("stdout", "stderr"):
-        if getattr(sys, name) is None:
-            setattr(sys, name, open(os.devnull, "w"))  # noqa: PTH123, SIM115  # to the end
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """The commands. Data goes to stdout, messages to stderr.
 
-Exit codes: 0 fine, 1 a negative answer, 2 usage, 69 unavailable, 70 our fault, 78 configuration.
+Exit codes: 0 fine, 1 a negative answer, 2 usage, 69 unavailable, 70 our fault, 74 output that
+cannot be written, 78 configuration, 130 Ctrl-C.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from sidecar.delivery.errors import ConfigError
 from sidecar.options import (
     EX_CONFIG,
     EX_NEGATIVE,
+    FILE,
     config_option,
     fail,
     json_option,
@@ -89,7 +91,7 @@ def run(started: float | None, config: Path) -> None:
 
 
 @cli.command()
-@click.argument("file", required=False, type=click.Path(path_type=Path))
+@click.argument("file", required=False, type=FILE)
 @config_option
 @option("--online", is_flag=True, help="Reach each account, without sending.")
 @json_option
@@ -198,19 +200,22 @@ def send(
     channel: str, to: str | None, text: str, subject: str | None, url: str, as_json: bool
 ) -> None:
     """Send through a running sidecar, and print the walk down the chain."""
-    from sidecar.remote import call
-    from sidecar.say import print_walk
+    from sidecar.remote import call, lines_of
+    from sidecar.say import refusal, walk
 
     to = to or os.environ.get({"email": "TEST_EMAIL", "sms": "TEST_PHONE"}.get(channel, ""), "")
     if not to:
         raise click.UsageError("name a recipient with --to, or in TEST_EMAIL or TEST_PHONE")
     body = {"channel": channel, "to": to, "text": text, "subject": subject}
     status, answer = call(url, "POST", "/v1/send", {k: v for k, v in body.items() if v})
-    if as_json:
-        click.echo(json.dumps(answer, indent=2))
-    else:
-        print_walk(status, answer)
-    sys.exit(0 if status in (200, 202) else EX_NEGATIVE)
+    taken = status in (200, 202)
+    walked = lines_of(url, walk(status, answer))
+    refused = [] if taken else lines_of(url, refusal(answer))
+    for line in [json.dumps(answer, indent=2)] if as_json else walked:
+        click.echo(line)
+    for line in [] if as_json else refused:
+        click.echo(line, err=True)
+    sys.exit(0 if taken else EX_NEGATIVE)
 
 
 @cli.command()
@@ -221,31 +226,25 @@ def send(
 def explain(channel: str, to: str | None, url: str, as_json: bool) -> None:
     """Say which chain would be used now, and why each provider is in or out. Sends nothing."""
     from sidecar.privacy import mask
-    from sidecar.remote import call
-    from sidecar.say import moves, next_of, standing, unlike_a_recipient
+    from sidecar.remote import call, lines_of
+    from sidecar.say import channels, explained, refusal, unlike_a_recipient
 
     if why := unlike_a_recipient(channel, to):
         raise click.UsageError(f"--to: {why}")
     status, answer = call(url, "GET", "/health")
-    if status != 200 or "chains" not in answer:
-        fail(f"{url} answered {status}: {answer.get('detail', 'not like a sidecar')}", EX_NEGATIVE)
-    chain = answer.get("chains", {}).get(channel)
-    if chain is None:
-        names = ", ".join(answer.get("chains", {}))
-        fail(f"no chain serves the channel {channel}; there are: {names}", EX_NEGATIVE)
+    if status != 200:
+        (told,) = lines_of(url, refusal(answer))
+        fail(f"{url} answered {status}: {told}", EX_NEGATIVE)
+    names = lines_of(url, channels(answer))
+    if channel not in names:
+        fail(f"no chain serves the channel {channel}; there are: {', '.join(names)}", EX_NEGATIVE)
+    lines = lines_of(url, explained(answer, channel))
     if as_json:
-        click.echo(json.dumps({"channel": channel, **chain}, indent=2))
+        click.echo(json.dumps({"channel": channel, **answer["chains"][channel]}, indent=2))
         return
-    click.echo(f"{channel}{f' to {mask(to)}' if to else ''}: {next_of(chain)}")
-    for number, provider in enumerate(chain["providers"], 1):
-        click.echo(f"  {number}. {provider['name']:<16} {standing(provider)}")
-    for line in moves(chain):
-        click.echo(f"  {line}")
-    if (used := answer["config"])["reload_error"]:
-        click.echo(f"  the reload of {used['reload_failed_at']} failed: {used['reload_error']}")
-        click.echo(f"  this is the configuration of {used['loaded_at']}")
-    if waits := used.get("needs_restart"):
-        click.echo(f"  changed in the file, and in effect after a restart: {', '.join(waits)}")
+    click.echo(f"{channel}{f' to {mask(to)}' if to else ''}: {lines[0]}")
+    for line in lines[1:]:
+        click.echo(line)
 
 
 @cli.group("alerts")

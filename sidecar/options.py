@@ -13,7 +13,9 @@ import click
 from sidecar import probe
 from sidecar.delivery.errors import ConfigError
 
-EX_NEGATIVE, EX_CONFIG = 1, 78
+EX_NEGATIVE, EX_CONFIG, EX_INTERRUPTED = 1, 78, 130
+FILE = click.Path(path_type=Path, readable=False)
+"""A file whose reader says what is wrong with it; click would call that a fault of the command."""
 
 
 def option(*names: str, **settings: Any) -> Callable[[Any], Any]:
@@ -28,13 +30,21 @@ config_option = option(
     "-c",
     default="providers.yaml",
     show_default=True,
-    type=click.Path(path_type=Path),
+    type=FILE,
     help="The configuration file.",
 )
 url_option = option(
     "--url", default=probe.DEFAULT_URL, show_default=True, help="The running sidecar."
 )
 json_option = option("--json", "as_json", is_flag=True, help="Print JSON.")
+
+
+def is_there(path: Path) -> bool:
+    """Whether there is such a file; also where only its reader can say why it cannot be had."""
+    try:
+        return path.exists()
+    except OSError:
+        return True
 
 
 def load_or_fail(path: Path) -> tuple[Any, Any]:

@@ -5,12 +5,13 @@ The names come from the entry-point group, and no plugin is imported before its 
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from sidecar.options import EX_CONFIG, fail
+from sidecar.options import EX_CONFIG, EX_INTERRUPTED, fail
 
 if TYPE_CHECKING:
     from importlib.metadata import EntryPoint
@@ -52,6 +53,13 @@ class Commands(click.Group):
             hint = f"Did you mean '{near[0]}'?" if near else f"There are: {', '.join(known)}."
             ctx.fail(f"No such command '{name}'. {hint}")
         return super().resolve_command(ctx, args)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Ctrl-C ends any command with 130: click's 1 would be a negative answer."""
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt:
+            sys.exit(EX_INTERRUPTED)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         own = [(n, c) for n, c in sorted(self.commands.items()) if not c.hidden]

@@ -6,7 +6,6 @@ import os
 import resource
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import TextIO
 
 MOST_DESCRIPTORS = 65_536
 """As far as the soft limit is raised: more is never used, and some systems allow a billion."""
@@ -33,15 +32,6 @@ def harden() -> None:
     if soft != resource.RLIM_INFINITY and soft < wanted:
         with suppress(OSError, ValueError):  # macOS allows less than its hard limit says
             resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
-
-
-def let_go_of(stream: TextIO) -> None:
-    """Let what could not be written to `stream` be lost: Python would end with 120 for it."""
-    try:
-        stream.flush()
-    except OSError:
-        with open(os.devnull, "wb") as nothing:  # noqa: PTH123  # a device, not a file of ours
-            os.dup2(nothing.fileno(), stream.fileno())
 
 
 def spare_descriptors() -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import http.client
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import click
@@ -38,13 +38,11 @@ def call(
         connection.sock = probe.connect(url, ANSWER_TIMEOUT)
         connection.request(method, path, json.dumps(body) if body else None, headers)
         response = connection.getresponse()
-        return response.status, _with_advice(response.status, json.loads(response.read()))
-    except json.JSONDecodeError:
-        raise Unreachable(f"{url} does not answer like a sidecar") from None
+        said = response.read()
+    except probe.BadAddress as error:
+        raise click.UsageError(str(error)) from None
     except ValueError:  # its text may hold the token
-        raise click.UsageError(
-            "--url takes http://127.0.0.1:8780 or unix:/path, OTP_SIDECAR_TOKEN one visible word"
-        ) from None
+        raise click.UsageError("OTP_SIDECAR_TOKEN takes one visible word") from None
     except (OSError, http.client.HTTPException) as error:
         why = getattr(error, "strerror", None) or type(error).__name__
         raise Unreachable(
@@ -53,6 +51,34 @@ def call(
         ) from None
     finally:
         connection.close()
+    return response.status, _with_advice(response.status, _read(url, said))
+
+
+def lines_of(url: str, lines: Iterable[str]) -> list[str]:
+    """`lines`, which are made of an answer. Raises `Unreachable` where it is none of a sidecar's.
+
+    None is printed before all are made.
+    """
+    try:
+        made = list(lines)
+        "".join(made).encode()  # half a character can be in JSON, and on no screen
+    except (AttributeError, LookupError, TypeError, ValueError):
+        raise _unlike(url) from None
+    return made
+
+
+def _read(url: str, said: bytes) -> dict[str, Any]:
+    try:
+        answer = json.loads(said)
+    except (ValueError, RecursionError):
+        raise _unlike(url) from None
+    if not isinstance(answer, dict):
+        raise _unlike(url)
+    return answer
+
+
+def _unlike(url: str) -> Unreachable:
+    return Unreachable(f"{url} does not answer like a sidecar")
 
 
 def _with_advice(status: int, answer: dict[str, Any]) -> dict[str, Any]:

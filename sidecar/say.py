@@ -41,23 +41,26 @@ def _configured(section: ProviderSection) -> str:
     return "configured"
 
 
-def print_walk(status: int, answer: Mapping[str, Any]) -> None:
-    """Each attempt of a send, then how it ended."""
+def walk(status: int, answer: Mapping[str, Any]) -> Iterator[str]:
+    """Each attempt of a send, then how it ended, unless it was refused."""
     for attempt in answer.get("attempts", []):
         facts = [attempt["outcome"], attempt["reason"], attempt["provider_code"]]
         told = ", ".join(str(fact) for fact in facts if fact)
         if attempt["outcome"] != "skipped":
             told += f" in {attempt['seconds']:.3f} s, circuit {attempt['circuit']}"
-        click.echo(f"  {attempt['provider']:<16} {told}")
+        yield f"  {attempt['provider']:<16} {told}"
     if status in (200, 202):
         by = f" by {answer['provider']}" if answer.get("provider") else ""
-        click.echo(f"{answer['status']}{by}: {answer['id']}")
+        yield f"{answer['status']}{by}: {answer['id']}"
         if status == 202:
-            click.echo("  it may have been sent")
+            yield "  it may have been sent"
         elif answer.get("duplicate_possible"):
-            click.echo("  it may arrive twice: an earlier provider may have taken it too")
-    else:
-        click.echo(f"{answer.get('code', status)}: {answer.get('detail', '')}", err=True)
+            yield "  it may arrive twice: an earlier provider may have taken it too"
+
+
+def refusal(answer: Mapping[str, Any]) -> Iterator[str]:
+    """The words of a problem document."""
+    yield f"{answer['code']}: {answer['detail']}"
 
 
 def unlike_a_recipient(channel: str, to: str | None) -> str | None:
@@ -71,8 +74,27 @@ def unlike_a_recipient(channel: str, to: str | None) -> str | None:
     return None
 
 
-def next_of(chain: Mapping[str, Any]) -> str:
-    """What would happen to a message now."""
+def channels(health: Mapping[str, Any]) -> Iterator[str]:
+    """Those that have a chain."""
+    yield from health["chains"].keys()
+
+
+def explained(health: Mapping[str, Any], channel: str) -> Iterator[str]:
+    """What would happen to a message now, and why."""
+    chain, used = health["chains"][channel], health["config"]
+    yield _next_of(chain)
+    for number, provider in enumerate(chain["providers"], 1):
+        yield f"  {number}. {provider['name']:<16} {_standing_of(provider)}"
+    for moved in chain.get("moved_back", []):
+        yield f"  {moved['provider']} is asked after others: {_WHY_MOVED[moved['reason']]}"
+    if used["reload_error"]:
+        yield f"  the reload of {used['reload_failed_at']} failed: {used['reload_error']}"
+        yield f"  this is the configuration of {used['loaded_at']}"
+    if waits := used.get("needs_restart"):
+        yield f"  changed in the file, and in effect after a restart: {', '.join(waits)}"
+
+
+def _next_of(chain: Mapping[str, Any]) -> str:
     if chain["next"]:
         return f"{chain['next']} would be tried first"
     is_out = [one["skipped_because"] == "circuit_open" for one in chain["providers"]]
@@ -81,7 +103,7 @@ def next_of(chain: Mapping[str, Any]) -> str:
     return "no provider is usable"
 
 
-def standing(provider: Mapping[str, Any]) -> str:
+def _standing_of(provider: Mapping[str, Any]) -> str:
     """Whether a provider is in or out, and why; what is amiss with its account on top."""
     account = provider["account"]
     told = f"; account {account['state']}: {account['summary']}"
@@ -115,12 +137,6 @@ def _money(provider: Mapping[str, Any]) -> str:
         if cost["budget"] and cost["budget"][window]:
             told += f"; {cost[spent]} of {cost['budget'][window]} {cost['currency']} {window}"
     return told
-
-
-def moves(chain: Mapping[str, Any]) -> Iterator[str]:
-    """Who was moved behind others, and why."""
-    for moved in chain.get("moved_back", []):
-        yield f"{moved['provider']} is asked after others: {_WHY_MOVED[moved['reason']]}"
 
 
 _WHY_MOVED = {

@@ -17,8 +17,9 @@ from sidecar import __version__, lines, logs
 from sidecar.app import LAST_SECONDS, Sidecar, StartError
 from sidecar.config import remarks
 from sidecar.delivery.arithmetic import own_arithmetic
-from sidecar.process import harden, let_go_of
+from sidecar.process import harden
 from sidecar.runner import LastResort
+from sidecar.streams import let_go_of
 
 LAST_MOMENT = 1.0
 """Seconds, after everything was closed, for tasks that a plugin left behind."""
@@ -59,7 +60,7 @@ async def serve(sidecar: Sidecar, started: float) -> None:
     await _stop(sidecar, second)
     structlog.get_logger().info("stopped")
     lines.flush()
-    let_go_of(sys.stdout)
+    let_go_of("stdout")
     last_resort.within(LAST_MOMENT)
     await _end_the_rest()
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):

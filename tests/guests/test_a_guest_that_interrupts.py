@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import signal
-
 import pytest
 
 from harness import guests
@@ -44,14 +42,6 @@ def installed(tmp_path):
     return guests.install(tmp_path, GUEST, "judges", "asks", "good")
 
 
-@pytest.fixture
-def ctrl_c_is_heard():
-    """By the processes of the test; tests in the background of a shell are begun deaf to it."""
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    yield
-    signal.signal(signal.SIGINT, before)
-
-
 def section(kind):
     return config("sms", kind if ":" in kind else f"{kind}: {{}}")
 
@@ -87,5 +77,4 @@ def test_at_a_start_it_is_a_fault_of_the_configuration(environ, tmp_path, instal
 def test_a_ctrl_c_while_a_plugin_is_loaded_ends_it(environ, tmp_path, installed, command):
     (tmp_path / "providers.yaml").write_text(section("person"))
     ended = run_command(tmp_path, {**environ, **installed}, command)
-    assert ended.returncode == 1
-    assert "cannot be loaded" not in ended.stderr
+    assert (ended.returncode, ended.stderr) == (130, "")

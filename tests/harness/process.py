@@ -53,6 +53,27 @@ def run_command(
     )
 
 
+UNREAD = """
+import os, sys
+reads, writes = os.pipe()
+os.close(reads)
+os.dup2(writes, 1)
+os.execv(sys.executable, [sys.executable, "-m", "sidecar", *sys.argv[1:]])
+"""
+
+
+def run_unread(environ: Mapping[str, str], *arguments: str) -> subprocess.CompletedProcess[str]:
+    """One command whose stdout is a pipe that nobody reads any more."""
+    return subprocess.run(
+        [sys.executable, "-c", UNREAD, *arguments],
+        env=dict(environ),
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE,
+        check=False,
+    )
+
+
 class Sidecar:
     """One `otp-sidecar run`, with what it said. `module` is what Python runs as it."""
 

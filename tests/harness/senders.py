@@ -106,7 +106,8 @@ def read_request(connection: socket.socket) -> bytes:
             return b""
         received += data
     head, _, body = received.partition(b"\r\n\r\n")
-    length = int(re.search(rb"Content-Length: (\d+)", head)[1])
+    told = re.search(rb"Content-Length: (\d+)", head)
+    length = int(told[1]) if told else 0
     while len(body) < length:
         if not (data := connection.recv(65536)):
             return b""
