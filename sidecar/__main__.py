@@ -21,6 +21,10 @@ def main() -> None:
         code = _ended(end.code, 1) if isinstance(end.code, str) else end.code
     except KeyboardInterrupt:  # also while the imports are under way
         code = EX_INTERRUPTED
+    if "sidecar.aside" in sys.modules:
+        from sidecar import aside  # noqa: PLC0415  # loaded, and a plugin's call may still run
+
+        aside.end(code or 0)
     sys.exit(code)
 
 

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import asyncio
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import replace
+from functools import partial
 from itertools import islice
 from typing import Any
 
-from sidecar import logs, transport
+from sidecar import aside, logs, transport
 from sidecar.config import Config, ProviderSection
 from sidecar.delivery.account import UNKNOWN, UNREACHABLE, Finding
 from sidecar.delivery.clock import Clock
@@ -21,6 +21,7 @@ from sidecar.guests import Slow, bounded, named, why_refused
 
 NOTHING_TO_CHECK = Finding(UNKNOWN, "this kind has no account to reach")
 NOTHING = replace(NOTHING_TO_CHECK, state="nothing_to_check")
+NOT_ENDED = Finding(UNREACHABLE, "its check did not end: a plugin held it up, or cancelled it")
 SUMMARY_LIMIT, MOST_FACTS = 500, 32
 """Characters of a plugin's words, and facts, that are taken."""
 
@@ -31,20 +32,27 @@ Fact = str | int | float | bool
 
 
 def reach_accounts(config: Config, timeout: float) -> Sequence[Report]:
-    """`check_accounts` for a command: what a library says goes to stderr, as in a log."""
-    logs.redactor.add(config.secrets)
-    logs.configure(stream=sys.stderr)
-    transport.use(config.http_client)
-    return asyncio.run(check_accounts(config, timeout))
-
-
-async def check_accounts(config: Config, timeout: float) -> Sequence[Report]:
     """One report a provider, in the file's order; `timeout` in seconds for each, all at once.
 
     `state` is one of `delivery.account.STATES` without `unknown`, or `nothing_to_check`,
-    `not_configured` or `disabled`.
+    `not_configured` or `disabled`. For a command: what a library says goes to stderr, as in a log.
     """
-    return await asyncio.gather(*(_check(one, timeout) for one in config.providers.values()))
+    logs.redactor.add(config.secrets)
+    logs.configure(stream=sys.stderr)
+    transport.use(config.http_client)
+    sections = list(config.providers.values())
+    found = aside.gather([partial(_check, one, timeout) for one in sections], timeout)
+    return [
+        one or _report(section, NOT_ENDED) for one, section in zip(found, sections, strict=True)
+    ]
+
+
+def reach(
+    opened: Callable[[], AbstractAsyncContextManager[Provider[Any]]], name: str, timeout: float
+) -> Finding:
+    """`ask` for a command, on a loop of its own."""
+    (found,) = aside.gather([partial(ask, opened, name, timeout)], timeout)
+    return found or NOT_ENDED
 
 
 async def ask(

@@ -18,7 +18,15 @@ from click.core import ParameterSource
 
 from sidecar import logs, transport
 from sidecar.delivery.provider import AccountReport
-from sidecar.options import EX_CONFIG, EX_NEGATIVE, config_option, json_option, load_or_fail, option
+from sidecar.options import (
+    EX_CONFIG,
+    EX_NEGATIVE,
+    config_option,
+    is_there,
+    json_option,
+    load_or_fail,
+    option,
+)
 
 __all__ = [
     "EX_CONFIG",
@@ -93,7 +101,7 @@ def choose(kinds: Sequence[str], config: Path, provider: str | None) -> Chosen |
     what is said. Ends the command with 78 where the file has a fault, or `provider` is not in it,
     is of another kind, or lacks a variable.
     """
-    if _is_default() and not config.exists():
+    if _is_default() and not is_there(config):
         if provider is not None:
             raise CommandFailed(f"{config}: there is no such file to find `{provider}` in", 78)
         return None
@@ -115,7 +123,7 @@ def lacking(kinds: Sequence[str], config: Path) -> str:
 
     For a command that `choose` found nobody for, and that cannot do without.
     """
-    if not config.exists():
+    if not is_there(config):
         return ""
     sections = load_or_fail(config)[0].providers.values()
     told = (f"`{s.name}` lacks {', '.join(s.missing)}" for s in sections if s.kind in kinds)
@@ -146,7 +154,7 @@ def required(kind: str, config: Path, provider: str | None) -> Chosen:
     """`choose` among the providers of one kind; without any the command ends with 78."""
     found = choose((kind,), config, provider)
     if found is None:
-        if not config.exists():
+        if not is_there(config):
             told = "there is no such file; name a file with --config"
             raise CommandFailed(f"{config}: {told}", EX_CONFIG)
         sections = load_or_fail(config)[0].providers
@@ -192,17 +200,16 @@ def show(data: Mapping[str, Any], lines: Iterable[str], *, as_json: bool) -> Non
 def reach(chosen: Chosen) -> tuple[dict[str, Any], AccountReport | None]:
     """What `check` says of the account: `provider`, `kind`, `state`, `summary` and `facts`.
 
-    And the report itself, where there is one. Within `CHECK_TIMEOUT` seconds, whatever the plugin
-    does. Ends the command with 69 where the account cannot be reached.
+    And the report itself, where there is one. Within `CHECK_TIMEOUT` seconds and a moment, whatever
+    the plugin does, and so is the command's end. Ends it with 69 where the account cannot be
+    reached.
     """
-    import asyncio
-
-    from sidecar.accounts import ask
+    from sidecar import accounts
     from sidecar.delivery.account import UNREACHABLE
 
     logs.configure(stream=sys.stderr)
-    found = asyncio.run(
-        ask(lambda: chosen.cls(chosen.name, chosen.settings), chosen.name, CHECK_TIMEOUT)
+    found = accounts.reach(
+        lambda: chosen.cls(chosen.name, chosen.settings), chosen.name, CHECK_TIMEOUT
     )
     if found.state == UNREACHABLE:
         raise CommandFailed(f"{chosen.name}: {found.summary}", EX_UNAVAILABLE)
