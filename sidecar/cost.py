@@ -9,7 +9,7 @@ from pathlib import Path
 
 import click
 
-from sidecar.options import EX_CONFIG, config_option, fail, json_option, option
+from sidecar.options import EX_CONFIG, FILE, config_option, fail, json_option, option
 
 _CHAIN = re.compile(r"([A-Za-z0-9_-]+)=([A-Za-z0-9_,-]+)")
 EX_UNAVAILABLE = 69
@@ -29,7 +29,7 @@ EX_UNAVAILABLE = 69
 )
 @option(
     "--tariff",
-    type=click.Path(path_type=Path),
+    type=FILE,
     help="A file of prices, over the providers' own: config/tariffs has some.",
 )
 @config_option
@@ -71,7 +71,7 @@ def _report(month: str | None, config: Path, *, as_json: bool) -> None:
     from sidecar.store.reading import read_costs
 
     month = month or f"{datetime.now(UTC):%Y-%m}"
-    if not re.fullmatch(r"\d{4}-(0[1-9]|1[0-2])", month):
+    if not re.fullmatch(r"[0-9]{4}-(0[1-9]|1[0-2])", month):
         raise click.UsageError("--month is written like 2026-11")
     loaded, _ = load_or_fail(config)
     if loaded.log.path == ":memory:":

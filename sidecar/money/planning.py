@@ -12,7 +12,7 @@ from sidecar.delivery.errors import ConfigError, PluginNotFound
 from sidecar.delivery.policy import Order
 from sidecar.delivery.tariff import Tariff
 from sidecar.money.plan import Link, Plan, Wanted, plan
-from sidecar.options import load
+from sidecar.options import is_there, load
 from sidecar.registry import Registry
 
 Told = Sequence[tuple[str, Sequence[str]]]
@@ -30,7 +30,7 @@ class Planner:
         self._tariffs = tariffs
         self._registry = Registry()
         self._config: Config | None = None
-        if not config.exists():
+        if not is_there(config):
             return
         try:
             self._config = load(config, self._registry, os.environ)

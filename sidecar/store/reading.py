@@ -17,7 +17,12 @@ PATIENCE = 5.0
 
 def read_costs(path: Path, month: str) -> Sequence[DayCosts]:
     """What was spent on each day of `month` (`2026-11`). Raises `LogError`."""
-    if not path.is_file():
+    try:
+        is_there = path.is_file()
+    except OSError as error:
+        why = f"{error.strerror}: give this user access, or set another `log.path`"
+        raise LogError(f"{path}: cannot be read: {why}") from error
+    if not is_there:
         raise LogError(f"{path}: there is no log yet: nothing was sent from here")
     try:
         where = f"{path.absolute().as_uri()}?mode=ro"
