@@ -220,7 +220,7 @@ def send(
 
 @cli.command()
 @option("--channel", required=True, help="email or sms.")
-@option("--to", help="The recipient it is about; nothing is sent.")
+@option("--to", help="For whom; whom an account does not reach is not asked.")
 @url_option
 @json_option
 def explain(channel: str, to: str | None, url: str, as_json: bool) -> None:
