@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import gc
 import signal
 import sys
@@ -10,6 +11,7 @@ from collections.abc import Sequence
 
 STARTED = time.monotonic()
 EX_SOFTWARE, EX_IOERR, EX_INTERRUPTED = 70, 74, 130
+NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
 
 
 def main() -> None:
@@ -52,6 +54,8 @@ def _run(arguments: Sequence[str]) -> int:
     except ConfigError as error:
         return _ended(str(error), EX_CONFIG)
     except Exception as error:  # noqa: BLE001  # a traceback ends with the error's text
+        if isinstance(error, OSError) and error.errno in NO_ROOM:  # of an unbuffered stream
+            return _ended(f"cannot write: {error.strerror}", EX_IOERR)
         return _ended(f"otp-sidecar failed, and should not have: {_where(error)}", EX_SOFTWARE)
     return 0
 

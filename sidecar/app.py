@@ -211,7 +211,7 @@ class Sidecar:
 
     def _token(self, path: Path | None) -> TokenFile | None:
         try:
-            return TokenFile(path, logs.redactor.add) if path else None
+            return TokenFile(path, logs.redactor.add_tokens) if path else None
         except (OSError, ValueError) as error:
             raise StartError(f"cannot use server.token_file: {error}") from error
 

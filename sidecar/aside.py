@@ -13,6 +13,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import TypeVar
 
 from sidecar import runner
+from sidecar.streams import why_unwritten
 
 LAST_MOMENT = 1.0
 """Seconds, beyond those of the calls, for a loop that is held up; and again for its end."""
@@ -40,6 +41,7 @@ def end(code: int) -> None:
     if not _threads:
         return
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # it is a moment away
+    why_unwritten()  # written now: the last resort loses what a plugin has printed
     runner.LastResort().within(LAST_MOMENT, code)
     for thread in _threads:
         thread.join()  # Python's end is not safe beside a loop; the last resort is

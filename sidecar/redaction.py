@@ -36,32 +36,38 @@ class Redactor:
 
     def __init__(self) -> None:
         self._secrets: dict[str, set[str]] = {}  # each with its spellings, the latest last
-        self._most_at_once = 0
+        self._in_use: dict[str, set[str]] = {}
         self._adding = Lock()
         self._pattern: re.Pattern[str] | None = None
         self._glance = re.compile(r"(?!)")
         self._signs: Sequence[str] = ()
 
-    def add(self, secrets: Iterable[str]) -> None:
-        """Register secrets, beside those before: a rotated one may still turn up.
+    def add(self, secrets: Iterable[str], source: str = "config") -> None:
+        """Register the secrets that `source` has now, beside all those before.
 
-        Of those that are not named again, the `RETIRED` latest are kept. Of many it takes a tenth
-        of a second and more; it may be called from any thread.
+        Rotated ones may still turn up: the `RETIRED` latest are kept of those that no source has
+        any more. Of many it takes a tenth of a second and more; it may be called from any thread.
         """
         with self._adding:
-            self._add({secret for secret in secrets if len(secret) >= SHORTEST_SECRET})
+            self._add({secret for secret in secrets if len(secret) >= SHORTEST_SECRET}, source)
 
-    def _add(self, secrets: set[str]) -> None:
+    def add_tokens(self, tokens: Iterable[str]) -> None:
+        """Register the tokens of callers, which change beside the configuration."""
+        self.add(tokens, "tokens")
+
+    def _add(self, secrets: set[str], source: str) -> None:
+        self._in_use[source] = secrets
         new = secrets - self._secrets.keys()
         for secret in secrets:
             self._secrets[secret] = (
                 _spellings(secret) if secret in new else self._secrets.pop(secret)
             )
-        self._most_at_once = max(self._most_at_once, len(secrets))
         if not new:
             return
-        while len(self._secrets) > self._most_at_once + RETIRED:
-            del self._secrets[next(iter(self._secrets))]
+        in_use = set().union(*self._in_use.values())
+        retired = [secret for secret in self._secrets if secret not in in_use]
+        for secret in retired[: max(0, len(retired) - RETIRED)]:
+            del self._secrets[secret]
         words = set().union(*self._secrets.values())
         longest_first = map(re.escape, sorted(words, key=len, reverse=True))
         spelt = {*words, *(json.dumps(word, ensure_ascii=False)[1:-1] for word in words)}

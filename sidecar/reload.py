@@ -105,7 +105,8 @@ class Reloader:
 
     def _loaded(self) -> Config:
         config = self._load()
-        logs.redactor.add(config.secrets)  # here: on the event loop it would hold up every send
+        # Here: on the event loop it would hold up every send. It may be refused yet.
+        logs.redactor.add(config.secrets, "reload")
         return config
 
     async def _reload(self, *, asked: bool) -> None:

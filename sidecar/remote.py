@@ -12,6 +12,7 @@ import click
 
 from sidecar import probe
 
+ANSWER_LIMIT = 16 * 1024 * 1024
 ANSWER_TIMEOUT = 35.0
 """Seconds an answer may take: the longest deadline there is, and a little."""
 
@@ -38,7 +39,7 @@ def call(
         connection.sock = probe.connect(url, ANSWER_TIMEOUT)
         connection.request(method, path, json.dumps(body) if body else None, headers)
         response = connection.getresponse()
-        said = response.read()
+        said = _body(url, response)
     except probe.BadAddress as error:
         raise click.UsageError(str(error)) from None
     except ValueError:  # its text may hold the token
@@ -62,9 +63,16 @@ def lines_of(url: str, lines: Iterable[str]) -> list[str]:
     try:
         made = list(lines)
         "".join(made).encode()  # half a character can be in JSON, and on no screen
-    except (AttributeError, LookupError, TypeError, ValueError):
+    except (AttributeError, LookupError, TypeError, ValueError, OverflowError):
         raise _unlike(url) from None
     return made
+
+
+def _body(url: str, response: http.client.HTTPResponse) -> bytes:
+    try:
+        return response.read(ANSWER_LIMIT)
+    except (ValueError, OverflowError):  # a length, or a chunk's, that is none
+        raise _unlike(url) from None
 
 
 def _read(url: str, said: bytes) -> dict[str, Any]:

@@ -69,11 +69,23 @@ def test_of_secrets_that_were_rotated_the_latest_are_struck_out_and_not_all_for_
     assert redactor.clean("canary-0040 canary-token") == "canary-0040 canary-token"
 
 
+def test_secrets_of_one_source_outlive_the_rotations_of_another():
+    redactor = logs.Redactor()
+    redactor.add(["canary-fixed"])
+    for number in range(RETIRED + 50):
+        redactor.add_tokens([f"canary-{number:04}"])
+        redactor.add(["canary-fixed", f"canary-of-the-file-{number:04}"], "reload")
+    assert redactor.clean("canary-fixed") == "***"
+    redactor.add(["canary-other"], "reload")
+    redactor.add_tokens(["canary-last"])
+    assert redactor.clean("canary-fixed") == "***"
+
+
 def test_secrets_in_use_are_struck_out_however_many_there_are():
     redactor = logs.Redactor()
     many = [f"canary-{number:04}" for number in range(RETIRED + 50)]
     redactor.add(many)
-    redactor.add(["canary-token"])
+    redactor.add_tokens(["canary-token"])
     assert redactor.clean(" ".join(many[:20])) == " ".join(["***"] * 20)
 
 

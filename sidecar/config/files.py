@@ -30,16 +30,16 @@ def read(path: Path) -> bytes:
     descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     try:
         data, until = b"", monotonic() + PATIENCE
+        waiting = select.poll()
+        waiting.register(descriptor, select.POLLIN)
         while len(data) <= MAX_BYTES:
+            # Before the first read too: a pipe that no writer has opened yet reads as ended.
+            if not waiting.poll(max(0.0, until - monotonic()) * 1000):
+                raise TimeoutError(None, f"it has no end within {PATIENCE:.0f} s")
             with suppress(BlockingIOError):
                 if not (piece := os.read(descriptor, MAX_BYTES + 1 - len(data))):
                     break
                 data += piece
-                continue
-            waiting = select.poll()
-            waiting.register(descriptor, select.POLLIN)
-            if not waiting.poll(max(0.0, until - monotonic()) * 1000):
-                raise TimeoutError(None, f"it has no end within {PATIENCE:.0f} s")
         return data
     finally:
         os.close(descriptor)

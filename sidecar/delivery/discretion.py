@@ -126,7 +126,7 @@ class _Told:
             if self._to[-SHORTEST_RECIPIENT:] in close:
                 return True
         # Its owner's part alone: the `@` may be written in more than one way, and the domain.
-        elif plain(self._to.rpartition("@")[0]).lower() in said.lower().decode("latin-1"):
+        elif plain(self._to.rpartition("@")[0]).casefold() in said.lower().decode("latin-1"):
             return True
         return bool(self._mixed or self._groups) and self._others_may_be_in(said, close)
 

@@ -14,6 +14,7 @@ DeliveryError
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import ClassVar
 from unicodedata import category
@@ -22,6 +23,8 @@ from sidecar.delivery.model import Outcome
 
 REASON_LIMIT = 200
 CODE_LIMIT = 64
+_HIDDEN = "\0"
+_APART = re.compile(r"(?<=\d)\0+(?=\w)|(?<=\w)\0+(?=\d)")
 READ_LIMIT = 4_000
 """Characters of a reason or a code that are looked at: where it is cut may be in a secret."""
 
@@ -127,6 +130,7 @@ def _ascii(code: str | int | None) -> str | None:
 
 def _only(kept: Callable[[str], bool], text: str) -> str:
     # A space for what is left out: a code at a line's end would not stand alone without. None for
-    # what nobody sees (Cf): with one, what it stands in would not be known any more.
-    spaced = (c if kept(c) else "" if category(c) == "Cf" else " " for c in text)
-    return " ".join("".join(spaced).split())
+    # what nobody sees, where it does not keep digits apart: an address would not be known with one.
+    spaced = (c if kept(c) else _HIDDEN if category(c) == "Cf" else " " for c in text)
+    apart = _APART.sub(" ", "".join(spaced))
+    return " ".join(apart.replace(_HIDDEN, "").split())

@@ -36,8 +36,13 @@ def _holds_address(words: str, to: str) -> bool:
     """Whether the address stands in `words`, be it with `=` for its `@`, as in bounces' (VERP)."""
     if "@" not in words and "%40" not in words and "=" not in words and "%3" not in words:
         return False
-    small = words.lower().replace("%40", "@").replace("%3d", "=")
-    return any(one in small or one.replace("@", "=") in small for one in _spellings(to.lower()))
+    # In both ways: to `casefold`, and in ASCII of 2003, `ß` is `ss`; in that of 2008 it is not.
+    return any(_stands(fold(to), fold(words)) for fold in (str.casefold, str.lower))
+
+
+def _stands(to: str, words: str) -> bool:
+    words = words.replace("%40", "@").replace("%3d", "=")
+    return any(one in words or one.replace("@", "=") in words for one in _spellings(to))
 
 
 def _spellings(address: str) -> Sequence[str]:

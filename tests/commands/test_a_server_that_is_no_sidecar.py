@@ -54,3 +54,9 @@ def test_so_it_is_with_json(command, stub):
     for asked in ASKED.values():
         done = command(*asked, "--channel", "sms", "--json", "--url", peer.base)
         assert (done.returncode, done.stdout) == (69, "")
+
+
+def test_so_it_is_with_a_chunk_of_a_length_that_is_none(command, stub):
+    peer = stub(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n-5\r\n{}")
+    done = command(*ASKED["send"], "--channel", "sms", "--url", peer.base)
+    assert (done.returncode, done.stdout) == (69, ""), done.stderr

@@ -20,8 +20,10 @@ def test_a_ctrl_c_while_it_is_imported_ends_it_without_a_word(command, tmp_path,
     assert (done.returncode, done.stdout, done.stderr) == (130, "", "")
 
 
+@pytest.mark.parametrize("unbuffered", ["", "1"])
 @pytest.mark.parametrize("asked", [("version",), ("config", "init"), ("--help",)])
-def test_output_that_has_no_room_is_no_fault_of_ours(environ, asked):
+def test_output_that_has_no_room_is_no_fault_of_ours(environ, asked, unbuffered):
+    environ = {**environ, "PYTHONUNBUFFERED": unbuffered}
     with open("/dev/full", "w") as full:  # noqa: PTH123  # a device
         done = run(environ, asked, stdout=full, stderr=subprocess.PIPE)
         assert (done.returncode, done.stderr) == (

@@ -26,9 +26,19 @@ def pipe(tmp_path):
 
 
 @pytest.mark.parametrize("read", [load, read_tariffs])
-def test_a_named_pipe_that_nobody_writes_to_is_an_empty_file(pipe, read):
-    with pytest.raises(ConfigFaults, match="the file is empty"):
+def test_a_named_pipe_that_nobody_writes_to_is_waited_for_only_so_long(pipe, read, monkeypatch):
+    monkeypatch.setattr(files, "PATIENCE", 0.05)
+    with pytest.raises(ConfigFaults, match="cannot be read: it has no end within"):
         read(pipe)
+
+
+def test_a_named_pipe_is_read_whose_writer_comes_later(pipe):
+    writer = threading.Timer(0.1, lambda: pipe.write_bytes(TEXT))
+    writer.start()
+    try:
+        assert list(load(pipe).chains) == ["sms"]
+    finally:
+        writer.join()
 
 
 @pytest.mark.parametrize("read", [load, read_tariffs])

@@ -178,6 +178,8 @@ def test_an_address_is_known_with_its_domain_in_letters_and_in_ascii(to, words):
         ("ada@paral\u00b7lel.example", "ADA@XN--PARALLEL-KOA.EXAMPLE"),
         ("ada\u0663@example.com", "ADA\u0663@EXAMPLE.COM"),
         ("\uff41da@example.com", "ada@example.com"),
+        ("stra\u00dfe@example.com", "STRASSE@EXAMPLE.COM"),
+        ("ada@stra\u00dfe.example", "ada@strasse.example"),
         ("ada\u2013love@example.com", "ada-love@example.com"),
     ],
 )
@@ -390,6 +392,16 @@ async def test_a_sign_that_nobody_sees_hides_no_recipient(box):
     for sign in ("\u200b", "\u00ad", "\u2060"):
         link = box.link("p", Refused(f"rejected {message.to.replace('@', f'@{sign}')}"))
         assert (await attempt(link, link.ask(), message, 4.0)).reason == WITHHELD
+
+
+@pytest.mark.parametrize(
+    "words", ["PIN\u200b4829 no", "no\u200b4829\u200bwas", "1\u200e\u200f4829\u200f"]
+)
+async def test_a_sign_that_nobody_sees_hides_no_code(box, words):
+    message = Message("m-1", "sms", "+14155552671", "Your code is 4829")
+    link = box.link("p", Refused(words, code=words))
+    ended = await attempt(link, link.ask(), message, 4.0)
+    assert (ended.reason, ended.provider_code) == (WITHHELD, WITHHELD)
 
 
 async def test_a_code_at_the_end_of_a_line_is_known_in_what_a_provider_says(box):
