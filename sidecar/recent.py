@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from sidecar.delivery.clock import Clock
 from sidecar.delivery.model import Delivery, Status
-from sidecar.store import Existing
+from sidecar.store import Existing, is_same
 
 LIMIT = 10_000
 """Names that are remembered; beyond, the oldest are forgotten."""
@@ -26,11 +26,6 @@ class Asked(NamedTuple):
             yield self.key_hash
         if self.id:
             yield f"id {self.id}"
-
-    def is_same(self, other: Asked) -> bool:
-        """As the log says it: a body may not come again under the same id and another key."""
-        same_key = None in (self.key_hash, other.key_hash) or self.key_hash == other.key_hash
-        return same_key and self.body_hash == other.body_hash
 
 
 class Recent:
@@ -60,6 +55,6 @@ class Recent:
                 continue
             until, known, delivery = self._known[name]
             if until > self._clock.monotonic():
-                return Existing(delivery, same_body=asked.is_same(known))
+                return Existing(delivery, is_same(asked, known.body_hash, known.key_hash))
             del self._known[name]
         return None

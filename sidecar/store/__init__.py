@@ -49,7 +49,17 @@ class Claim(NamedTuple):
     segments: int | None = None
 
 
-def is_same(claim: Claim, body_hash: str, key_hash: str | None) -> bool:
+class Hashes(Protocol):
+    """What tells whether two wishes are one: a `Claim` has them."""
+
+    @property
+    def key_hash(self) -> str | None: ...
+
+    @property
+    def body_hash(self) -> str: ...
+
+
+def is_same(claim: Hashes, body_hash: str, key_hash: str | None) -> bool:
     """Whether the delivery that was found, with these hashes, is the one that `claim` means."""
     same_key = None in (claim.key_hash, key_hash) or claim.key_hash == key_hash
     return same_key and claim.body_hash == body_hash

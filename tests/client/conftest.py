@@ -8,13 +8,13 @@ from typing import Any
 
 import pytest
 
-from harness.fixtures import command, environ, start, vendor
+from harness.fixtures import command, environ, start, stub, vendor
 from harness.leaks import TOKEN
 from harness.process import PATIENCE
-from harness.senders import Sender, Stub
+from harness.senders import Sender
 from sidecar.client import AsyncClient, Client
 
-__all__ = ["command", "environ", "start", "vendor"]  # fixtures, found by their names
+__all__ = ["command", "environ", "start", "stub", "vendor"]  # fixtures, found by their names
 
 
 @pytest.fixture(params=[Client, AsyncClient], ids=["sync", "asyncio"])
@@ -32,16 +32,3 @@ def make(request: pytest.FixtureRequest) -> Iterator[Callable[..., Sender]]:
         yield begin
         for one in made:
             one.close()
-
-
-@pytest.fixture
-def stub() -> Iterator[Callable[..., Stub]]:
-    running: list[Stub] = []
-
-    def begin(*turns: Any) -> Stub:
-        running.append(Stub(*turns))
-        return running[-1]
-
-    yield begin
-    for one in running:
-        one.close()

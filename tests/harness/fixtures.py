@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from harness.process import Sidecar, run_command
+from harness.senders import Stub
 from harness.standins import Vendor, VendorRequest
 
 
@@ -63,6 +64,20 @@ def vendor() -> Iterator[Callable[..., Vendor]]:
 
     def begin(answer: Callable[[VendorRequest], Any]) -> Vendor:
         running.append(Vendor(answer))
+        return running[-1]
+
+    yield begin
+    for one in running:
+        one.close()
+
+
+@pytest.fixture
+def stub() -> Iterator[Callable[..., Stub]]:
+    """Begin a server that answers these turns; see `Stub`."""
+    running: list[Stub] = []
+
+    def begin(*turns: Any) -> Stub:
+        running.append(Stub(*turns))
         return running[-1]
 
     yield begin

@@ -42,8 +42,15 @@ def run_command(
     directory: Path, environ: Mapping[str, str], *arguments: str
 ) -> subprocess.CompletedProcess[str]:
     """One `otp-sidecar` command in `directory`, to its end."""
+    return run_python(directory, environ, "-m", "sidecar", *arguments)
+
+
+def run_python(
+    directory: Path, environ: Mapping[str, str], *arguments: str
+) -> subprocess.CompletedProcess[str]:
+    """Python with these arguments in `directory`, to its end."""
     return subprocess.run(
-        [sys.executable, "-m", "sidecar", *arguments],
+        [sys.executable, *arguments],
         cwd=directory,
         env=dict(environ),
         capture_output=True,

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.process import PATIENCE
+from harness.process import run_python
 
 CANNOT = 99
 AS_ANYONE = f"""
@@ -29,15 +29,7 @@ def run_as_anyone(
     """One `otp-sidecar` command in `directory`, to which a file's mode applies."""
     if os.geteuid() == 0 and not sys.platform.startswith("linux"):
         pytest.skip("root may read everything here")
-    done = subprocess.run(
-        [sys.executable, "-c", AS_ANYONE, *arguments],
-        cwd=directory,
-        env=dict(environ),
-        capture_output=True,
-        text=True,
-        timeout=PATIENCE,
-        check=False,
-    )
+    done = run_python(directory, environ, "-c", AS_ANYONE, *arguments)
     if done.returncode == CANNOT:
         pytest.skip("root cannot lay down its rights here")
     return done
